@@ -1,5 +1,7 @@
 //! What the codecs' HTTP promises: `Retry-After` in every form, statuses, base URLs, credentials, bodies.
 
+#![allow(clippy::indexing_slicing, reason = "a test may fail by a panic")]
+
 use idv_core::evidence::{FaultKind, NotReady, Outcome};
 use idv_core::http::{
     Answer, BaseUrl, BaseUrlError, Headers, Request, basic_authorization, bearer_authorization, classify,
