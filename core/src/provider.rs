@@ -88,9 +88,17 @@ pub enum TokenAnswer {
         ttl: Option<Span>,
     },
     /// The credentials were refused.
-    Refused,
+    Refused {
+        /// What the answer says, for the log; without secrets and personal data.
+        diagnosis: Option<String>,
+    },
     /// No usable answer.
-    Failed(Fault),
+    Failed {
+        /// What went wrong.
+        fault: Fault,
+        /// What went wrong, in words for the log; without secrets and personal data.
+        diagnosis: Option<String>,
+    },
 }
 
 /// The answer to a pull.
