@@ -12,6 +12,8 @@
 //! the driver was waiting for. [`Machine::outstanding`] reads from the state alone what a restored machine must ask for again.
 
 use crate::time::Instant;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::Hash;
 
@@ -136,7 +138,9 @@ pub trait Machine: Copy + Eq + Hash + fmt::Debug {
 pub trait Describe: Machine {
     /// The machine's name, as `idv diagram` takes it.
     const NAME: &'static str;
-    /// Every change of state that can happen. A test walks the machine at random and holds it against this table in both directions.
+    /// Every change of state that can happen, first the one from the initial state. A row with the input `Tick` happens also within the
+    /// step of any other input that finds the timer due. A test walks the machine at random and holds it against this table in both
+    /// directions.
     const TRANSITIONS: &'static [Transition];
 
     /// The name of the present state, as the table spells it.
@@ -161,6 +165,32 @@ pub struct Transition {
 #[must_use]
 pub const fn row(from: &'static str, input: &'static str, to: &'static str) -> Transition {
     Transition { from, input, to }
+}
+
+/// Draws a table as a Mermaid state diagram: the same table, the same text. The first row starts from the initial state; a state that no
+/// row leaves is drawn as an end.
+#[must_use]
+pub fn mermaid(name: &str, transitions: &[Transition]) -> String {
+    let mut lines: Vec<String> =
+        alloc::vec![alloc::format!("---\ntitle: {name}\n---"), String::from("stateDiagram-v2")];
+    if let Some(first) = transitions.first() {
+        lines.push(alloc::format!("    [*] --> {}", first.from));
+    }
+    for (index, row) in transitions.iter().enumerate() {
+        let same = |other: &&Transition| other.from == row.from && other.to == row.to;
+        if !transitions.iter().take(index).any(|earlier| same(&earlier)) {
+            let inputs: Vec<&str> = transitions.iter().filter(same).map(|row| row.input).collect();
+            lines.push(alloc::format!("    {} --> {}: {}", row.from, row.to, inputs.join(", ")));
+        }
+    }
+    for (index, row) in transitions.iter().enumerate() {
+        let drawn = transitions.iter().take(index).any(|earlier| earlier.to == row.to);
+        if !drawn && !transitions.iter().any(|other| other.from == row.to) {
+            lines.push(alloc::format!("    {} --> [*]", row.to));
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// A list of at most `N` actions, held inline.
