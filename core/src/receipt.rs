@@ -1,1 +1,760 @@
-//! Placeholder, replaced at once.
+//! Our side of one callback: receive, verify, record, answer. One machine per HTTP request, outside any session.
+//!
+//! ```text
+//!                 head             chunk                 complete                committed
+//!   awaiting_head ────▶ receiving ◀─────┐ ─────────────────────▶ recording ─────────────────▶ over
+//!        │                  │  └────────┘   signed, or unsigned,    │   200 and Apply           ▲
+//!        │                  │               JSON and readable       │ deadline: 503 and Hint    │
+//!        │ not POST: 405    │ 400 401 413 415                       │ disconnected: Hint        │
+//!        │ too large: 413   │ deadline: 503                         ▼                           │
+//!        │ deadline: 503    │                                      late ────────────────────────┤
+//!        └──────────────────┴───────────────────────┐                  committed: Apply         │
+//!                                                   └───────────────────────────────────────────┘
+//! ```
+//!
+//! # What the driver does with the actions
+//!
+//! - [`Action::Record`]: commit these bytes with [`CommitReceipt::obtain`] under the number `op`, then step with
+//!   [`Input::Committed`], or with [`Input::StorageFailed`] once it is certain that no commit will come.
+//! - [`Action::Answer`]: send it. There is at most one.
+//! - [`Action::Apply`]: the record is durable. Step the session that the body names with what the codec read from it
+//!   ([`crate::provider::CallbackReading::callback`]), duplicates included (R4), and mark the record applied in the commit that
+//!   saves the session's snapshot (R10). A record that names no session is kept for one that opens later (R15); a body that names
+//!   nobody is marked applied at once.
+//! - [`Action::Hint`]: the record is not durable, or not yet, but what arrived is still a reason to ask. Step the session that the body
+//!   names with the callback that the action carries, which is never evidence; forget it when there is no such session.
+//!
+//! So a callback that is recorded in time gives the session `Apply` alone, and one pull; only a callback that is not answered 200 gives
+//! it `Hint`, and `Apply` as well when the commit completes later.
+
+mod answer;
+
+pub use answer::Answer;
+
+use crate::evidence::Callback;
+use crate::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
+use crate::provider::Authenticity;
+use crate::store::CommitReceipt;
+use crate::time::{Instant, Span};
+use answer::Refusal;
+use core::fmt;
+
+/// How long ShareID waits for its 200 (`doc.shareid.ai` get-result-onboarding: 3000 ms). Shufti's documents name no shorter time.
+pub const PROVIDER_WAITS: Span = Span::millis(3_000);
+
+/// The default of [`PolicyBuilder::answer_within`]: what is left of the provider's 3000 ms is for the network.
+pub const ANSWER_WITHIN: Span = Span::millis(2_500);
+
+/// The rules one endpoint answers by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Policy {
+    body_cap: u64,
+    answer_within: Span,
+}
+
+impl Policy {
+    /// Starts a policy that takes bodies of up to `body_cap` bytes; see [`crate::provider::Provider::callback_body_cap`].
+    #[must_use]
+    pub const fn builder(body_cap: u64) -> PolicyBuilder {
+        PolicyBuilder { body_cap, answer_within: ANSWER_WITHIN, provider_waits: PROVIDER_WAITS }
+    }
+
+    /// The largest body that is taken, in bytes. A receiver that collects the body needs to hold no more.
+    #[must_use]
+    pub const fn body_cap(&self) -> u64 {
+        self.body_cap
+    }
+
+    /// The time from the first byte of the request head to the answer.
+    #[must_use]
+    pub const fn answer_within(&self) -> Span {
+        self.answer_within
+    }
+}
+
+/// Builds a [`Policy`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PolicyBuilder {
+    body_cap: u64,
+    answer_within: Span,
+    provider_waits: Span,
+}
+
+impl PolicyBuilder {
+    /// The time from the first byte of the request head to the answer; [`ANSWER_WITHIN`] unless set.
+    #[must_use]
+    pub const fn answer_within(mut self, span: Span) -> Self {
+        self.answer_within = span;
+        self
+    }
+
+    /// How long the provider waits for the answer; [`PROVIDER_WAITS`] unless set.
+    #[must_use]
+    pub const fn provider_waits(mut self, span: Span) -> Self {
+        self.provider_waits = span;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// No callback could ever be answered 200 in time under these rules.
+    pub const fn build(self) -> Result<Policy, PolicyError> {
+        if self.body_cap == 0 {
+            return Err(PolicyError::NoBody);
+        }
+        if self.answer_within.as_millis() >= self.provider_waits.as_millis() {
+            return Err(PolicyError::AnswersTooLate {
+                answer_within: self.answer_within,
+                provider_waits: self.provider_waits,
+            });
+        }
+        Ok(Policy { body_cap: self.body_cap, answer_within: self.answer_within })
+    }
+}
+
+/// Why a policy is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PolicyError {
+    /// The body cap is 0: every callback would be refused.
+    NoBody,
+    /// Our deadline does not lie before the provider's.
+    AnswersTooLate {
+        /// Our deadline.
+        answer_within: Span,
+        /// The provider's.
+        provider_waits: Span,
+    },
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBody => {
+                f.write_str("body_cap is 0 bytes, so that every callback would be refused: allow at least 1")
+            }
+            Self::AnswersTooLate { answer_within, provider_waits } => write!(
+                f,
+                "answer_within is {answer_within:?} but the provider gives up after {provider_waits:?}: answer sooner"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for PolicyError {}
+
+/// One callback on its way in.
+///
+/// It is never stored: when the process dies its connection dies with it. What survives is the record.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Receipt {
+    op: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum State {
+    /// The first byte of the head has arrived.
+    AwaitingHead { until: Instant },
+    /// The head is in order; the body arrives.
+    Receiving { bytes: u64, media_type_is_json: bool, until: Instant },
+    /// The body is worth keeping; the store owes a commit.
+    Recording { until: Instant },
+    /// Answered 503, or nobody is left to answer; the store still owes a commit.
+    Late,
+    /// Nothing is awaited.
+    Over,
+}
+
+/// What happened to a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// The request head was read; [`Input::head`] makes this from the header fields.
+    Head {
+        /// The method is `POST`.
+        method_is_post: bool,
+        /// The media type is `application/json`, whatever its case and parameters.
+        media_type_is_json: bool,
+        /// The length that the head announces.
+        content_length: Option<u64>,
+    },
+    /// Bytes of the body arrived. Step before hashing or keeping them: after the answer 413 they are of no use.
+    Chunk {
+        /// How many.
+        len: u32,
+    },
+    /// The body is complete and was checked.
+    Complete {
+        /// Whether anybody vouches for the bytes.
+        authenticity: Authenticity,
+        /// The codec could read the body.
+        readable: bool,
+    },
+    /// The record is durable.
+    Committed(CommitReceipt),
+    /// The record is not durable, and no commit of it will come.
+    StorageFailed {
+        /// The number that [`Action::Record`] carried.
+        op: u64,
+    },
+    /// The peer went away, or the body broke off.
+    Disconnected,
+}
+
+impl Input {
+    /// [`Input::Head`] from the parts of a request head as received (RFC 9110: methods are case-sensitive, media types are not).
+    #[must_use]
+    pub fn head(method: &str, content_type: Option<&[u8]>, content_length: Option<u64>) -> Self {
+        let media_type = content_type.and_then(|value| value.split(|byte| *byte == b';').next());
+        Self::Head {
+            method_is_post: method == "POST",
+            media_type_is_json: media_type
+                .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"application/json")),
+            content_length,
+        }
+    }
+}
+
+/// What the driver must do; see the module's documentation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// Commit the body.
+    Record {
+        /// The number that the completion repeats.
+        op: u64,
+    },
+    /// Send this answer.
+    Answer(Answer),
+    /// The record at `position` is durable: step the session with it.
+    Apply {
+        /// Where the record stands in the journal.
+        position: u64,
+        /// Whether the same bytes had been recorded before.
+        duplicate: bool,
+    },
+    /// There is no record (yet): step the session with this callback, which is not evidence.
+    Hint(Callback),
+}
+
+/// At most three: the answer that the deadline forces, its hint, and what the input itself brings.
+pub type ReceiptActions = Actions<Action, 3>;
+
+impl Receipt {
+    /// A callback whose request head began to arrive at `first_byte`; where the server does not tell, when its connection was
+    /// accepted or became idle. `op` tells it from every other callback in this process and comes back with [`Action::Record`].
+    #[must_use]
+    pub const fn start(op: u64, first_byte: Instant, policy: &Policy) -> Self {
+        Self { op, state: State::AwaitingHead { until: first_byte.after(policy.answer_within) } }
+    }
+
+    /// The deadline that decides what is answered, once it has passed.
+    fn expire(&mut self, now: Instant, actions: &mut ReceiptActions) -> bool {
+        let until = match self.state {
+            State::AwaitingHead { until } | State::Receiving { until, .. } | State::Recording { until } => {
+                until
+            }
+            State::Late | State::Over => return false,
+        };
+        if now < until {
+            return false;
+        }
+        if let State::Recording { .. } = self.state {
+            actions.push(Action::Answer(Answer::refused(Refusal::Late)));
+            actions.push(Action::Hint(Callback::Unsigned));
+            self.state = State::Late;
+        } else {
+            self.refuse(Refusal::Late, actions);
+        }
+        true
+    }
+
+    fn refuse(&mut self, refusal: Refusal, actions: &mut ReceiptActions) {
+        actions.push(Action::Answer(Answer::refused(refusal)));
+        self.state = State::Over;
+    }
+
+    /// The body is complete: is it worth keeping?
+    fn judge(
+        &mut self,
+        bytes: u64,
+        media_type_is_json: bool,
+        until: Instant,
+        authenticity: Authenticity,
+        readable: bool,
+        actions: &mut ReceiptActions,
+    ) {
+        if bytes == 0 {
+            return self.refuse(Refusal::Empty, actions);
+        }
+        match authenticity {
+            // A retry would bring the same bytes: a signed body is taken as it is, whatever its media type and form.
+            Authenticity::Signed => {}
+            Authenticity::Wrong | Authenticity::Missing => {
+                if readable {
+                    actions.push(Action::Hint(Callback::WrongSignature));
+                }
+                return self.refuse(Refusal::Unauthenticated, actions);
+            }
+            Authenticity::Unsigned => {
+                if !media_type_is_json {
+                    return self.refuse(Refusal::MediaType, actions);
+                }
+                if !readable {
+                    return self.refuse(Refusal::Unreadable, actions);
+                }
+            }
+        }
+        actions.push(Action::Record { op: self.op });
+        self.state = State::Recording { until };
+    }
+
+    fn take(&mut self, policy: &Policy, input: Input, actions: &mut ReceiptActions) -> Disposition {
+        match input {
+            Input::Tick => Disposition::NoOp,
+            Input::Head { method_is_post, media_type_is_json, content_length } => match self.state {
+                State::AwaitingHead { until } => {
+                    if !method_is_post {
+                        self.refuse(Refusal::Method, actions);
+                    } else if content_length.is_some_and(|length| length > policy.body_cap) {
+                        self.refuse(Refusal::TooLarge, actions);
+                    } else {
+                        self.state = State::Receiving { bytes: 0, media_type_is_json, until };
+                    }
+                    Disposition::Applied
+                }
+                State::Over => Disposition::Stale,
+                State::Receiving { .. } | State::Recording { .. } | State::Late => Disposition::Illegal,
+            },
+            Input::Chunk { len } => match self.state {
+                State::Receiving { bytes, media_type_is_json, until } => {
+                    let bytes = bytes.saturating_add(u64::from(len));
+                    if len == 0 {
+                        return Disposition::NoOp;
+                    }
+                    if bytes > policy.body_cap {
+                        self.refuse(Refusal::TooLarge, actions);
+                    } else {
+                        self.state = State::Receiving { bytes, media_type_is_json, until };
+                    }
+                    Disposition::Applied
+                }
+                State::Over => Disposition::Stale,
+                State::AwaitingHead { .. } | State::Recording { .. } | State::Late => Disposition::Illegal,
+            },
+            Input::Complete { authenticity, readable } => match self.state {
+                State::Receiving { bytes, media_type_is_json, until } => {
+                    self.judge(bytes, media_type_is_json, until, authenticity, readable, actions);
+                    Disposition::Applied
+                }
+                State::Over => Disposition::Stale,
+                State::AwaitingHead { .. } | State::Recording { .. } | State::Late => Disposition::Illegal,
+            },
+            // Another callback's proof: the driver mixed them up.
+            Input::Committed(proof) if proof.op() != self.op => Disposition::Illegal,
+            Input::Committed(proof) => match self.state {
+                State::Recording { .. } => {
+                    actions.push(Action::Answer(Answer::recorded(&proof)));
+                    self.apply(proof, actions)
+                }
+                State::Late => self.apply(proof, actions),
+                State::Over => Disposition::Stale,
+                State::AwaitingHead { .. } | State::Receiving { .. } => Disposition::Illegal,
+            },
+            Input::StorageFailed { op } if op != self.op => Disposition::Illegal,
+            Input::StorageFailed { .. } => match self.state {
+                State::Recording { .. } => {
+                    actions.push(Action::Hint(Callback::Unsigned));
+                    self.refuse(Refusal::Storage, actions);
+                    Disposition::Applied
+                }
+                State::Late => {
+                    self.state = State::Over;
+                    Disposition::Applied
+                }
+                State::Over => Disposition::Stale,
+                State::AwaitingHead { .. } | State::Receiving { .. } => Disposition::Illegal,
+            },
+            Input::Disconnected => match self.state {
+                State::AwaitingHead { .. } | State::Receiving { .. } => {
+                    self.state = State::Over;
+                    Disposition::Applied
+                }
+                State::Recording { .. } => {
+                    actions.push(Action::Hint(Callback::Unsigned));
+                    self.state = State::Late;
+                    Disposition::Applied
+                }
+                State::Late | State::Over => Disposition::NoOp,
+            },
+        }
+    }
+
+    fn apply(&mut self, proof: CommitReceipt, actions: &mut ReceiptActions) -> Disposition {
+        actions.push(Action::Apply { position: proof.position(), duplicate: proof.duplicate() });
+        self.state = State::Over;
+        Disposition::Applied
+    }
+}
+
+impl Machine for Receipt {
+    type Policy = Policy;
+    type Input = Input;
+    type Action = Action;
+    type Actions = ReceiptActions;
+
+    const TICK: Input = Input::Tick;
+
+    fn step(&mut self, cx: Cx<'_, Policy>, input: Input) -> Step<ReceiptActions> {
+        let mut actions = Actions::NONE;
+        let expired = self.expire(cx.now, &mut actions);
+        let taken = self.take(cx.policy, input, &mut actions);
+        let disposition = if expired && input == Input::Tick { Disposition::Applied } else { taken };
+        Step { actions, next: self.next(cx.policy), disposition }
+    }
+
+    fn next(&self, _policy: &Policy) -> Next {
+        match self.state {
+            State::AwaitingHead { until } | State::Receiving { until, .. } | State::Recording { until } => {
+                Next::At(until)
+            }
+            State::Late => Next::Input,
+            State::Over => Next::Over,
+        }
+    }
+
+    fn outstanding(&self, _policy: &Policy) -> ReceiptActions {
+        match self.state {
+            State::Recording { .. } | State::Late => Actions::one(Action::Record { op: self.op }),
+            State::AwaitingHead { .. } | State::Receiving { .. } | State::Over => Actions::NONE,
+        }
+    }
+
+    fn map_times(&mut self, mut f: impl FnMut(Instant) -> Instant) {
+        match &mut self.state {
+            State::AwaitingHead { until } | State::Receiving { until, .. } | State::Recording { until } => {
+                *until = f(*until);
+            }
+            State::Late | State::Over => {}
+        }
+    }
+}
+
+impl Describe for Receipt {
+    const NAME: &'static str = "receipt";
+
+    const TRANSITIONS: &'static [Transition] = &[
+        row("awaiting_head", "head", "receiving"),
+        row("awaiting_head", "head", "over"),
+        row("awaiting_head", "disconnected", "over"),
+        row("awaiting_head", "tick", "over"),
+        row("receiving", "chunk", "receiving"),
+        row("receiving", "chunk", "over"),
+        row("receiving", "complete", "recording"),
+        row("receiving", "complete", "over"),
+        row("receiving", "disconnected", "over"),
+        row("receiving", "tick", "over"),
+        row("recording", "committed", "over"),
+        row("recording", "storage_failed", "over"),
+        row("recording", "disconnected", "late"),
+        row("recording", "tick", "late"),
+        row("late", "committed", "over"),
+        row("late", "storage_failed", "over"),
+    ];
+
+    fn state(&self) -> &'static str {
+        match self.state {
+            State::AwaitingHead { .. } => "awaiting_head",
+            State::Receiving { .. } => "receiving",
+            State::Recording { .. } => "recording",
+            State::Late => "late",
+            State::Over => "over",
+        }
+    }
+
+    fn input_name(input: &Input) -> &'static str {
+        match input {
+            Input::Tick => "tick",
+            Input::Head { .. } => "head",
+            Input::Chunk { .. } => "chunk",
+            Input::Complete { .. } => "complete",
+            Input::Committed(_) => "committed",
+            Input::StorageFailed { .. } => "storage_failed",
+            Input::Disconnected => "disconnected",
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Receipt>() <= 40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Commit, Journal, MemoryStore, Record, Recorded, TooLarge};
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    const JSON: Option<&[u8]> = Some(b"application/json");
+    const START: Instant = Instant::from_millis(1_000);
+
+    fn policy() -> Policy {
+        Policy::builder(100).build().unwrap()
+    }
+
+    fn proof(op: u64, body: &[u8], store: &mut MemoryStore) -> CommitReceipt {
+        let record = Record {
+            provider: "shufti",
+            digest: [body.first().copied().unwrap_or(0); 32],
+            authenticity: Authenticity::Signed,
+            id: None,
+            event: None,
+            received_unix_ms: 0,
+            body,
+        };
+        CommitReceipt::obtain(store, op, &record).unwrap()
+    }
+
+    /// Steps `receipt` through `inputs` a millisecond apart and returns what it asked for.
+    fn run(receipt: &mut Receipt, inputs: &[Input]) -> Vec<Action> {
+        let policy = policy();
+        let mut actions = Vec::new();
+        for (nth, input) in inputs.iter().enumerate() {
+            let now = START.shifted(nth as i64);
+            actions.extend(receipt.step(Cx::new(now, &policy, 0), *input).actions);
+        }
+        actions
+    }
+
+    fn status(actions: &[Action]) -> Vec<u16> {
+        let answers = actions.iter().filter_map(|action| match action {
+            Action::Answer(answer) => Some(answer.status()),
+            Action::Record { .. } | Action::Apply { .. } | Action::Hint(_) => None,
+        });
+        answers.collect()
+    }
+
+    fn start() -> Receipt {
+        Receipt::start(7, START, &policy())
+    }
+
+    fn complete(authenticity: Authenticity, readable: bool) -> Input {
+        Input::Complete { authenticity, readable }
+    }
+
+    fn posted(content_type: Option<&[u8]>, authenticity: Authenticity, readable: bool) -> Vec<Action> {
+        let head = Input::head("POST", content_type, None);
+        run(&mut start(), &[head, Input::Chunk { len: 10 }, complete(authenticity, readable)])
+    }
+
+    #[test]
+    fn g5_recorded_then_200_then_applied_and_a_twin_again_200() {
+        let mut store = MemoryStore::new(10, 1_000);
+        for duplicate in [false, true] {
+            let mut receipt = start();
+            let head = Input::head("POST", JSON, Some(10));
+            let complete = complete(Authenticity::Signed, true);
+            let asked = run(&mut receipt, &[head, Input::Chunk { len: 10 }, complete]);
+            assert_eq!(asked, [Action::Record { op: 7 }]);
+            let proof = proof(7, b"{}", &mut store);
+            let asked = run(&mut receipt, &[Input::Committed(proof)]);
+            assert_eq!(
+                asked,
+                [Action::Answer(Answer::recorded(&proof)), Action::Apply { position: 1, duplicate }]
+            );
+            assert_eq!(receipt.next(&policy()), Next::Over);
+        }
+    }
+
+    #[test]
+    fn g5_another_callbacks_proof_is_not_taken() {
+        let mut store = MemoryStore::new(10, 1_000);
+        let mut receipt = start();
+        let head = Input::head("POST", JSON, None);
+        run(&mut receipt, &[head, Input::Chunk { len: 10 }, complete(Authenticity::Signed, true)]);
+        let before = receipt;
+        let step = receipt.step(Cx::new(START, &policy(), 0), Input::Committed(proof(8, b"{}", &mut store)));
+        assert_eq!((step.disposition, step.actions.len(), receipt), (Disposition::Illegal, 0, before));
+    }
+
+    #[test]
+    fn other_methods_are_answered_405_and_allow_post() {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post"] {
+            let asked = run(&mut start(), &[Input::head(method, JSON, None)]);
+            let [Action::Answer(answer)] = asked[..] else { panic!("{asked:?}") };
+            assert_eq!((answer.status(), answer.field()), (405, Some(("allow", "POST"))));
+        }
+    }
+
+    #[test]
+    fn a_body_over_the_cap_is_answered_413_at_once_or_as_it_streams() {
+        let announced = run(&mut start(), &[Input::head("POST", JSON, Some(101))]);
+        assert_eq!(status(&announced), [413]);
+        let head = Input::head("POST", JSON, None);
+        let streamed = run(&mut start(), &[head, Input::Chunk { len: 60 }, Input::Chunk { len: 41 }]);
+        assert_eq!(status(&streamed), [413]);
+        let full = [Input::head("POST", JSON, Some(100)), Input::Chunk { len: 60 }, Input::Chunk { len: 40 }];
+        assert_eq!(run(&mut start(), &full), []);
+    }
+
+    #[test]
+    fn media_type_is_judged_after_verification_and_never_against_a_signed_body() {
+        let right: [&[u8]; 4] = [
+            b"application/json",
+            b"Application/JSON",
+            b"application/json; charset=utf-8",
+            b" application/json ;charset=\"UTF-8\"; x=y",
+        ];
+        for name in right {
+            assert_eq!(posted(Some(name), Authenticity::Unsigned, true), [Action::Record { op: 7 }]);
+        }
+        let wrong: [Option<&[u8]>; 5] =
+            [None, Some(b""), Some(b"text/plain"), Some(b"application/jsonp"), Some(b"x; application/json")];
+        for name in wrong {
+            assert_eq!(status(&posted(name, Authenticity::Unsigned, true)), [415]);
+            assert_eq!(posted(name, Authenticity::Signed, true), [Action::Record { op: 7 }]);
+            assert_eq!(status(&posted(name, Authenticity::Missing, true)), [401]);
+        }
+    }
+
+    #[test]
+    fn r16_a_wrong_or_missing_signature_is_answered_401_not_recorded_and_a_hint_if_readable() {
+        for authenticity in [Authenticity::Wrong, Authenticity::Missing] {
+            let readable = posted(JSON, authenticity, true);
+            assert_eq!(readable[0], Action::Hint(Callback::WrongSignature));
+            assert_eq!((status(&readable), readable.len()), (alloc::vec![401], 2));
+            let unreadable = posted(JSON, authenticity, false);
+            assert_eq!((status(&unreadable), unreadable.len()), (alloc::vec![401], 1));
+        }
+    }
+
+    #[test]
+    fn r19_an_unreadable_body_is_recorded_when_signed_and_answered_400_when_not() {
+        assert_eq!(posted(JSON, Authenticity::Signed, false), [Action::Record { op: 7 }]);
+        assert_eq!(status(&posted(JSON, Authenticity::Unsigned, false)), [400]);
+    }
+
+    #[test]
+    fn an_empty_body_is_answered_400_whoever_signed_it() {
+        use Authenticity::{Missing, Signed, Unsigned, Wrong};
+        for authenticity in [Signed, Unsigned, Wrong, Missing] {
+            let head = Input::head("POST", JSON, Some(0));
+            let asked = run(&mut start(), &[head, complete(authenticity, false)]);
+            assert_eq!(status(&asked), [400]);
+        }
+    }
+
+    #[test]
+    fn r10_a_commit_after_the_503_still_applies() {
+        let mut store = MemoryStore::new(10, 1_000);
+        let policy = policy();
+        let mut receipt = start();
+        let head = Input::head("POST", JSON, None);
+        run(&mut receipt, &[head, Input::Chunk { len: 10 }, complete(Authenticity::Signed, true)]);
+        let before = receipt.step(Cx::new(START.shifted(2_499), &policy, 0), Input::Tick);
+        assert!(before.actions.is_empty(), "a deadline is not reached early");
+        let late = receipt.step(Cx::new(START.shifted(2_500), &policy, 0), Input::Tick);
+        let asked: Vec<_> = late.actions.iter().collect();
+        assert_eq!((status(&asked), asked[1]), (alloc::vec![503], Action::Hint(Callback::Unsigned)));
+        assert_eq!(late.next, Next::Input);
+        assert_eq!(receipt.outstanding(&policy).iter().collect::<Vec<_>>(), [Action::Record { op: 7 }]);
+        let applied = run(&mut receipt, &[Input::Committed(proof(7, b"{}", &mut store))]);
+        assert_eq!(applied, [Action::Apply { position: 1, duplicate: false }]);
+    }
+
+    #[test]
+    fn r10_failed_storage_answers_503_and_hints() {
+        struct Broken;
+        impl Journal for Broken {
+            type Error = TooLarge;
+            fn commit(&mut self, _: &Record<'_>) -> Result<Commit, TooLarge> {
+                Err(TooLarge { body: 1, most_bytes: 0 })
+            }
+            fn mark_applied(&mut self, _: &[u64]) -> Result<(), TooLarge> {
+                Ok(())
+            }
+            fn unapplied(&mut self, _: u64, _: u32) -> Result<Vec<Recorded>, TooLarge> {
+                Ok(Vec::new())
+            }
+        }
+        let record = Record {
+            provider: "shufti",
+            digest: [0; 32],
+            authenticity: Authenticity::Signed,
+            id: None,
+            event: None,
+            received_unix_ms: 0,
+            body: b"{}",
+        };
+        assert!(CommitReceipt::obtain(&mut Broken, 7, &record).is_err());
+        let head = Input::head("POST", JSON, None);
+        let failed = Input::StorageFailed { op: 7 };
+        let complete = complete(Authenticity::Unsigned, true);
+        let asked = run(&mut start(), &[head, Input::Chunk { len: 2 }, complete, failed]);
+        assert_eq!(asked[1], Action::Hint(Callback::Unsigned));
+        assert_eq!(status(&asked), [503]);
+    }
+
+    #[test]
+    fn a_policy_under_which_no_callback_could_succeed_is_refused_with_the_reason() {
+        assert_eq!(Policy::builder(0).build(), Err(PolicyError::NoBody));
+        let late = Policy::builder(1).answer_within(Span::secs(3)).build().unwrap_err();
+        assert_eq!(
+            alloc::format!("{late}"),
+            "answer_within is 3000ms but the provider gives up after 3000ms: answer sooner"
+        );
+        assert!(
+            Policy::builder(1).answer_within(Span::secs(3)).provider_waits(Span::secs(15)).build().is_ok()
+        );
+    }
+
+    fn any_input() -> impl Strategy<Value = u8> {
+        0..8_u8
+    }
+
+    proptest! {
+        /// Whatever happens and whenever: at most one answer; 200 only as the answer to a commit, and only before the deadline; by the
+        /// deadline there has been an answer, unless nobody is left to answer.
+        #[test]
+        fn g5_answered_once_in_time_and_200_only_from_a_commit(
+            script in prop::collection::vec((any_input(), 0..1_500_u32, any::<u8>()), 1..12),
+        ) {
+            let policy = policy();
+            let mut store = MemoryStore::new(10, 1_000);
+            let mut receipt = start();
+            let deadline = START.after(policy.answer_within());
+            let (mut now, mut answered, mut gone, mut asked) = (START, None, false, false);
+            for (kind, wait, detail) in script {
+                now = now.shifted(i64::from(wait));
+                let input = match kind {
+                    0 => Input::Tick,
+                    1 => Input::head("POST", JSON, None),
+                    2 | 3 => Input::Chunk { len: u32::from(detail) },
+                    4 => complete(Authenticity::Signed, detail > 100),
+                    5 => complete(Authenticity::Unsigned, detail > 100),
+                    6 => Input::Committed(proof(7, &[detail], &mut store)),
+                    _ if detail > 128 => Input::StorageFailed { op: 7 },
+                    _ => Input::Disconnected,
+                };
+                let step = receipt.step(Cx::new(now, &policy, 0), input);
+                for action in step.actions {
+                    match action {
+                        Action::Answer(answer) => {
+                            prop_assert_eq!(answered.replace(answer.status()), None);
+                            if answer.status() == 200 {
+                                prop_assert!(asked && now < deadline && matches!(input, Input::Committed(_)));
+                            }
+                        }
+                        Action::Record { .. } => asked = true,
+                        Action::Apply { .. } => prop_assert!(matches!(input, Input::Committed(_))),
+                        Action::Hint(_) => {}
+                    }
+                }
+                gone |= input == Input::Disconnected;
+                if now >= deadline && !gone {
+                    prop_assert!(answered.is_some());
+                }
+            }
+        }
+    }
+}
