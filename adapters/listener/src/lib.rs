@@ -1,1 +1,49 @@
-//! Placeholder, replaced at once.
+//! The HTTP/1.1 server that the blocking adapter, the async adapters and the sandbox share.
+//!
+//! ```text
+//!  accept ─▶ TLS handshake ─▶ head ─▶ Handler::handle(Request { head, body }) ─▶ Reply ─▶ keep-alive, idle
+//!    │           │             │            │                                      │            │
+//!  connections  handshake    head          request deadline, counted from        reply        idle
+//!  cap          timeout      timeout       the first byte of the head            timeout      timeout
+//! ```
+//!
+//! It opens sockets, keeps time and moves bytes; what a request means and how it is answered is the [`Handler`]'s. Every wait for
+//! the peer has a bound, every buffer a cap: see [`Config`]. The protocol itself is hyper's.
+//!
+//! A thread of its own, for blocking programs:
+//!
+//! ```
+//! use idv_listener::{Config, Reply, Request, Server, StatusCode};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?;
+//! let handle = server.spawn(|mut request: Request| async move {
+//!     match request.body.collect().await {
+//!         Ok(body) => Reply::text(StatusCode::OK, format!("{} bytes\n", body.len())),
+//!         Err(problem) => problem.into(),
+//!     }
+//! })?;
+//! println!("listening on http://{}", handle.local_addr());
+//! handle.shutdown();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Programs that run smol await [`Server::serve`] instead.
+//!
+//! Logs carry the method, the path without its query, the status and durations; never header values, bodies or addresses.
+
+mod config;
+mod connection;
+mod reply;
+mod request;
+mod server;
+pub mod tls;
+mod watch;
+
+pub use bytes::Bytes;
+pub use config::{Config, ConfigError};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+pub use reply::{Piece, Reply};
+pub use request::{Body, BodyError, Head, Request};
+pub use server::{BindError, Handle, Handler, Server};

@@ -1,0 +1,242 @@
+//! One connection, from accepting to closing.
+
+use crate::config::Config;
+use crate::reply::{HungUp, Reply, Sending};
+use crate::request::{Body, Head, Request};
+use crate::server::Handler;
+use crate::watch::{Phase, Watch, Watched};
+use futures_rustls::TlsAcceptor;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use smol::channel::Receiver;
+use smol::future::{FutureExt, poll_fn};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use smol::net::TcpStream;
+use smol::{Timer, future};
+use smol_hyper::rt::FuturesIo;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// How long, and how many bytes, are read and thrown away after a refusal, so that a peer that is still sending gets to read it
+/// instead of a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Closed when the server is to stop.
+pub(crate) type Stop = Receiver<Infallible>;
+
+/// Serves one accepted connection until it closes.
+pub(crate) async fn serve<H: Handler>(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    config: Arc<Config>,
+    handler: Arc<H>,
+    stop: Stop,
+) {
+    // An answer is written in one go; waiting to fill a segment would only delay it.
+    let _ = tcp.set_nodelay(true);
+    let Some(tls) = config.tls.clone() else {
+        return serve_http(tcp.clone(), tcp, peer, config, handler, stop).await;
+    };
+    let handshake = async { Some(TlsAcceptor::from(tls).accept(tcp.clone()).await) };
+    let timeout = async {
+        Timer::after(config.tls_handshake_timeout).await;
+        None
+    };
+    let stopping = async {
+        let _ = stop.recv().await;
+        None
+    };
+    match handshake.or(timeout).or(stopping).await {
+        Some(Ok(stream)) => serve_http(stream, tcp, peer, config, handler, stop).await,
+        Some(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        None => tracing::debug!("TLS handshake not finished in time"),
+    }
+}
+
+enum End {
+    Finished(hyper::Result<()>),
+    Cut(Phase),
+}
+
+async fn serve_http<S, H>(
+    stream: S,
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    config: Arc<Config>,
+    handler: Arc<H>,
+    stop: Stop,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: Handler,
+{
+    let watch = Arc::new(Watch::new(&config, Instant::now()));
+    let io = FuturesIo::new(Watched { socket: stream, watch: watch.clone() });
+    let cap = config.max_body_bytes;
+    let service = service_fn(|request| answer(request, peer, cap, handler.clone(), watch.clone()));
+    // The watch bounds every wait, so that hyper's own timer is not used. `pipeline_flush` must stay off: with it, hyper 1.12
+    // loses the last reply of a connection that it closes with bytes unread.
+    let connection = http1::Builder::new()
+        .max_headers(config.max_headers)
+        .max_buf_size(config.max_head_bytes)
+        .serve_connection(io, service);
+    let end = drive(connection, &watch, stop).await;
+    match end {
+        End::Finished(Ok(())) => {}
+        End::Finished(Err(error)) => tracing::debug!(%error, "connection ended early"),
+        End::Cut(phase) => {
+            tracing::debug!(waiting = phase_name(phase), "connection cut: the peer took too long");
+            return;
+        }
+    }
+    if watch.body_abandoned() {
+        let drain = async {
+            let mut sink = vec![0; 16 * 1024];
+            let mut left = LINGER_BYTES;
+            while let Ok(read @ 1..) = tcp.read(&mut sink).await {
+                left = left.saturating_sub(read);
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        let timeout = async {
+            Timer::after(LINGER).await;
+        };
+        drain.or(timeout).await;
+    }
+}
+
+/// Polls the connection, wakes it when a handler is overdue, cuts it when the peer is, and tells it once to stop.
+async fn drive<F>(connection: F, watch: &Watch, stop: Stop) -> End
+where
+    F: Graceful,
+{
+    let mut connection = pin!(connection);
+    let mut stop = pin!(async move {
+        let _ = stop.recv().await;
+    });
+    let (mut stopping, mut told) = (false, false);
+    let mut timer = Timer::never();
+    let mut armed: Option<Instant> = None;
+    poll_fn(|cx| {
+        loop {
+            stopping = stopping || stop.as_mut().poll(cx).is_ready();
+            if stopping && !told {
+                match watch.phase() {
+                    // Telling it now would drop a request that has begun to arrive.
+                    Phase::Head { .. } => {}
+                    Phase::Idle { .. } | Phase::Handling { .. } | Phase::Replying { .. } => {
+                        connection.as_mut().graceful_shutdown();
+                        told = true;
+                    }
+                }
+            }
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(End::Finished(result));
+            }
+            if stopping && !told && !matches!(watch.phase(), Phase::Head { .. }) {
+                continue;
+            }
+            let now = Instant::now();
+            if watch.cut_at() <= now {
+                return Poll::Ready(End::Cut(watch.phase()));
+            }
+            // A timer that is early does no harm, and most of them are never set: only an earlier moment re-arms it.
+            let wake = watch.wake_at(now);
+            if armed.is_none_or(|armed| wake < armed) {
+                timer.set_at(wake);
+                armed = Some(wake);
+            }
+            if timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            armed = None;
+        }
+    })
+    .await
+}
+
+/// A connection that can be told to close after its present request.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    fn graceful_shutdown(self: std::pin::Pin<&mut Self>);
+}
+
+impl<I, S, B> Graceful for http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn graceful_shutdown(self: std::pin::Pin<&mut Self>) {
+        http1::Connection::graceful_shutdown(self);
+    }
+}
+
+const fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Idle { .. } => "for a request",
+        Phase::Head { .. } => "for the end of a head",
+        Phase::Handling { .. } => "for a handler",
+        Phase::Replying { .. } => "for a reply to be read",
+    }
+}
+
+/// Answers one request: by the handler, by its word for overdue requests, or by 500 where it panics.
+async fn answer<H: Handler>(
+    request: http::Request<Incoming>,
+    peer: SocketAddr,
+    cap: u64,
+    handler: Arc<H>,
+    watch: Arc<Watch>,
+) -> Result<http::Response<Sending>, HungUp> {
+    let (parts, incoming) = request.into_parts();
+    let (received_at, deadline) = watch.head_complete(incoming.is_end_stream());
+    let head = Arc::new(Head {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        peer,
+        received_at,
+        deadline,
+    });
+    let body = Body::new(incoming, cap, watch.clone());
+    let reply = {
+        // The driver wakes this task at the deadline. At the deadline it is too late, even for a reply that is ready.
+        let overdue = poll_fn(|_| if Instant::now() >= deadline { Poll::Ready(None) } else { Poll::Pending });
+        let work = async {
+            Some(AssertUnwindSafe(handler.handle(Request { head: head.clone(), body })).catch_unwind().await)
+        };
+        future::or(overdue, work).await
+    };
+    let mut reply = match reply {
+        Some(Ok(reply)) => reply,
+        Some(Err(_)) => {
+            tracing::error!(method = %head.method, path = head.path(), "the handler panicked");
+            Reply::new(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+        None => handler.overdue(&head, watch.body_complete()),
+    };
+    let now = Instant::now();
+    if !watch.reply_ready(now) {
+        reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    tracing::debug!(
+        method = %head.method,
+        path = head.path(),
+        status = reply.status.as_u16(),
+        after_ms = now.saturating_duration_since(received_at).as_millis() as u64,
+        "answered"
+    );
+    reply.into_response(watch).ok_or(HungUp)
+}
