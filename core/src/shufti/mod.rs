@@ -1,1 +1,3 @@
 //! Placeholder, replaced at once.
+
+pub mod lifecycle;
