@@ -3,9 +3,9 @@
 //! Each machine is walked at random, with time going on and now and then back, and with completions of the newest operation and of older
 //! ones. What the walk itself needs is prepared before the counting starts.
 
-use idv_core::machine::{Cx, Disposition, Machine};
+use idv_core::machine::{Cx, Disposition, Machine, Next};
 use idv_core::time::{Instant, Span};
-use idv_core::{budget, token};
+use idv_core::{budget, delivery, lifecycle, token};
 
 /// Deterministic draws (xorshift).
 struct Draw {
@@ -33,16 +33,17 @@ impl Draw {
     }
 }
 
-/// Walks `machine` and returns how many allocations its steps made, and how many of them applied their input.
+/// Walks a machine and returns how many allocations its steps made, and how many of them applied their input. A machine that is over
+/// gets some more inputs, then another begins.
 fn walk<M: Machine>(
-    mut machine: M,
+    new: M,
     policy: &M::Policy,
     mut input: impl FnMut(&mut Draw) -> M::Input,
     mut op_of: impl FnMut(&M::Action) -> Option<u32>,
 ) -> (u64, u32) {
     let mut draw = Draw { state: 0x9e37_79b9_7f4a_7c15, newest: 0 };
     let mut now = Instant::from_millis(1_000_000);
-    let mut applied = 0;
+    let (mut machine, mut applied) = (new, 0);
     let counted = allocation_counter::measure(|| {
         for _ in 0..20_000 {
             now =
@@ -53,7 +54,9 @@ fn walk<M: Machine>(
             for action in step.actions.into_iter().chain(machine.outstanding(policy)) {
                 draw.newest = op_of(&action).unwrap_or(draw.newest);
             }
-            let _ = machine.next(policy);
+            if machine.next(policy) == Next::Over && draw.below(8) == 0 {
+                machine = new;
+            }
             machine.map_times(|time| time);
         }
     });
@@ -102,6 +105,41 @@ fn a_step_of_the_budget_allocates_nothing() {
         _ => Input::Tick,
     };
     let (allocations, applied) = walk(Budget::new(), &policy, input, |_| None);
+    assert_eq!(allocations, 0);
+    assert!(applied > 1_000, "only {applied} inputs counted: the walk is stuck");
+}
+
+#[test]
+fn a_step_of_the_delivery_allocates_nothing() {
+    use delivery::{Action, Cause, Delivery, Input, Policy};
+    let input = |draw: &mut Draw| match draw.below(20) {
+        0 if draw.below(10) == 0 => Input::Cancel,
+        0 | 1 => Input::Answered { attempt: draw.op() as u8, status: 200 },
+        2..5 => Input::Answered { attempt: draw.op() as u8, status: 500 },
+        5..8 => Input::Failed { attempt: draw.op() as u8, cause: Cause::Unreachable },
+        _ => Input::Tick,
+    };
+    let attempt = |action: &Action| match *action {
+        Action::Post { attempt, .. } => Some(u32::from(attempt)),
+        Action::Delivered { .. } | Action::Dead => None,
+    };
+    let (allocations, applied) = walk(Delivery::new(), &Policy::SHUFTI, input, attempt);
+    assert_eq!(allocations, 0);
+    assert!(applied > 1_000, "only {applied} inputs counted: the walk is stuck");
+}
+
+#[test]
+fn a_step_of_the_lifecycle_allocates_nothing() {
+    use lifecycle::{Channel, Event, Input, Lifecycle};
+    let input = |draw: &mut Draw| match draw.below(20) {
+        0 => Input::Tick,
+        _ => Input::Seen {
+            event: Event(draw.below(16) as u8),
+            channel: if draw.below(2) == 0 { Channel::Status } else { Channel::Callback },
+        },
+    };
+    let (allocations, applied) =
+        walk(Lifecycle::new(), &idv_core::shufti::lifecycle::SHUFTI, input, |_| None);
     assert_eq!(allocations, 0);
     assert!(applied > 1_000, "only {applied} inputs counted: the walk is stuck");
 }
