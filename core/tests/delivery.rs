@@ -48,10 +48,10 @@ fn expected(policy: &Policy, receivers: &[Receiver], start: u64) -> Timetable {
     let waits: Vec<u64> = policy.schedule.waits().map(|wait| u64::from(wait.as_millis())).collect();
     let mut table = Timetable::default();
     let mut now = start;
-    for attempt in 0..=waits.len() {
+    for (attempt, receiver) in receivers.iter().enumerate().take(waits.len() + 1) {
         let number = attempt as u8 + 1;
         table.actions.push((now, Action::Post { attempt: number, within: policy.timeout }));
-        let (after, cause) = match receivers[attempt] {
+        let (after, cause) = match *receiver {
             Receiver::Answers(after, _) | Receiver::Fails(after, _) if u64::from(after) >= timeout => {
                 (timeout, Cause::TimedOut)
             }
