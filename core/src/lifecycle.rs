@@ -28,7 +28,7 @@ impl Event {
 }
 
 /// One provider's events.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// The provider's name, as in output: `shareid`, `shufti`.
     pub provider: &'static str,

@@ -1,15 +1,15 @@
 //! Our side of one callback: receive, verify, record, answer. One machine per HTTP request, outside any session.
 //!
 //! ```text
-//!                 head             chunk                 complete                committed
-//!   awaiting_head ────▶ receiving ◀─────┐ ─────────────────────▶ recording ─────────────────▶ over
-//!        │                  │  └────────┘   signed, or unsigned,    │   200 and Apply           ▲
-//!        │                  │               JSON and readable       │ deadline: 503 and Hint    │
-//!        │ not POST: 405    │ 400 401 413 415                       │ disconnected: Hint        │
-//!        │ too large: 413   │ deadline: 503                         ▼                           │
-//!        │ deadline: 503    │                                      late ────────────────────────┤
-//!        └──────────────────┴───────────────────────┐                  committed: Apply         │
-//!                                                   └───────────────────────────────────────────┘
+//!                  Head            Chunk                 Complete                  Committed
+//!   AwaitingHead ────────▶ Receiving ◀────┐ ─────────────────────▶ Recording ────────────────▶ Over
+//!        │                  │  └──────────┘  signed, or unsigned,    │   200 and Apply           ▲
+//!        │                  │                JSON and readable       │ deadline: 503 and Hint    │
+//!        │ not POST: 405    │ 400 401 413 415                        │ Disconnected: Hint        │
+//!        │ too large: 413   │ deadline: 503                          ▼                           │
+//!        │ deadline: 503    │                                       Late ────────────────────────┤
+//!        │                  │                                            Committed: Apply        │
+//!        └──────────────────┴────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! # What the driver does with the actions
@@ -445,43 +445,42 @@ impl Describe for Receipt {
     const NAME: &'static str = "receipt";
 
     const TRANSITIONS: &'static [Transition] = &[
-        row("awaiting_head", "head", "receiving"),
-        row("awaiting_head", "head", "over"),
-        row("awaiting_head", "disconnected", "over"),
-        row("awaiting_head", "tick", "over"),
-        row("receiving", "chunk", "receiving"),
-        row("receiving", "chunk", "over"),
-        row("receiving", "complete", "recording"),
-        row("receiving", "complete", "over"),
-        row("receiving", "disconnected", "over"),
-        row("receiving", "tick", "over"),
-        row("recording", "committed", "over"),
-        row("recording", "storage_failed", "over"),
-        row("recording", "disconnected", "late"),
-        row("recording", "tick", "late"),
-        row("late", "committed", "over"),
-        row("late", "storage_failed", "over"),
+        row("AwaitingHead", "Head", "Receiving"),
+        row("AwaitingHead", "Head", "Over"),
+        row("AwaitingHead", "Disconnected", "Over"),
+        row("AwaitingHead", "Tick", "Over"),
+        row("Receiving", "Chunk", "Over"),
+        row("Receiving", "Complete", "Recording"),
+        row("Receiving", "Complete", "Over"),
+        row("Receiving", "Disconnected", "Over"),
+        row("Receiving", "Tick", "Over"),
+        row("Recording", "Committed", "Over"),
+        row("Recording", "StorageFailed", "Over"),
+        row("Recording", "Disconnected", "Late"),
+        row("Recording", "Tick", "Late"),
+        row("Late", "Committed", "Over"),
+        row("Late", "StorageFailed", "Over"),
     ];
 
     fn state(&self) -> &'static str {
         match self.state {
-            State::AwaitingHead { .. } => "awaiting_head",
-            State::Receiving { .. } => "receiving",
-            State::Recording { .. } => "recording",
-            State::Late => "late",
-            State::Over => "over",
+            State::AwaitingHead { .. } => "AwaitingHead",
+            State::Receiving { .. } => "Receiving",
+            State::Recording { .. } => "Recording",
+            State::Late => "Late",
+            State::Over => "Over",
         }
     }
 
     fn input_name(input: &Input) -> &'static str {
         match input {
-            Input::Tick => "tick",
-            Input::Head { .. } => "head",
-            Input::Chunk { .. } => "chunk",
-            Input::Complete { .. } => "complete",
-            Input::Committed(_) => "committed",
-            Input::StorageFailed { .. } => "storage_failed",
-            Input::Disconnected => "disconnected",
+            Input::Tick => "Tick",
+            Input::Head { .. } => "Head",
+            Input::Chunk { .. } => "Chunk",
+            Input::Complete { .. } => "Complete",
+            Input::Committed(_) => "Committed",
+            Input::StorageFailed { .. } => "StorageFailed",
+            Input::Disconnected => "Disconnected",
         }
     }
 }

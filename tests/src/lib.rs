@@ -1,1 +1,4 @@
-//! Placeholder, replaced at once.
+//! What the tests of the workspace share: the laws that hold for every machine, and one [`laws::Subject`] per machine to hold it to them.
+
+pub mod laws;
+pub mod subjects;
