@@ -177,25 +177,15 @@ pub fn hold<S: Subject>() -> Result<(), String> {
     }
 }
 
-/// Holds [`Describe::TRANSITIONS`] against `runs` random runs, the same every time: a change of state that was seen is in the table, and
+/// Holds [`Describe::TRANSITIONS`] against `times` random runs, the same every time: a change of state that was seen is in the table, and
 /// every row of the table was seen. A row whose two states are the same counts as seen when the input was taken in there; such rows may
 /// be left out.
 ///
 /// # Errors
 /// The rows that are missing on either side.
 pub fn table_is_true<S: Subject>(times: u32) -> Result<(), String> {
-    let mut runner = TestRunner::deterministic();
-    let strategy = runs::<S>();
     let mut seen = Changes::default();
-    for _ in 0..times {
-        let (policy, start, moves) =
-            strategy.new_tree(&mut runner).map_err(|reason| reason.to_string())?.current();
-        walk::<S>(&policy, start, &moves, |machine, cx, input| {
-            seen.observe(machine, cx, input);
-            Ok(())
-        })
-        .map_err(|reason| reason.to_string())?;
-    }
+    each_step::<S>(times, |machine, cx, input| seen.observe(machine, cx, input))?;
     let table: BTreeSet<Transition> = S::Machine::TRANSITIONS.iter().copied().collect();
     let unlisted: Vec<_> = seen.plain.difference(&table).filter(|row| row.from != row.to).collect();
     let unseen: Vec<_> =
@@ -208,6 +198,28 @@ pub fn table_is_true<S: Subject>(times: u32) -> Result<(), String> {
         S::Machine::NAME,
         S::Machine::TRANSITIONS.len() - table.len()
     ))
+}
+
+/// Shows `look` every step of `times` random runs, the same every time, before it is taken.
+///
+/// # Errors
+/// The runs could not be made.
+pub fn each_step<S: Subject>(
+    times: u32,
+    mut look: impl FnMut(S::Machine, Cx<'_, PolicyOf<S>>, InputOf<S>),
+) -> Result<(), String> {
+    let mut runner = TestRunner::deterministic();
+    let strategy = runs::<S>();
+    for _ in 0..times {
+        let (policy, start, moves) =
+            strategy.new_tree(&mut runner).map_err(|reason| reason.to_string())?.current();
+        walk::<S>(&policy, start, &moves, |machine, cx, input| {
+            look(machine, cx, input);
+            Ok(())
+        })
+        .map_err(|reason| reason.to_string())?;
+    }
+    Ok(())
 }
 
 /// One run: the machine is stepped as the moves say, and `look` looks at every step before it is taken.
