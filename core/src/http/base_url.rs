@@ -108,20 +108,32 @@ pub enum BaseUrlError {
     Fragment,
 }
 
-impl fmt::Display for BaseUrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scheme => "the base URL must begin with https:// or http://",
+impl BaseUrlError {
+    /// What is wrong and what to write instead; `it` is the URL.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Scheme => "it must begin with https:// or http://",
             Self::Character => {
-                "the base URL holds a blank, a control character, a quote, a backslash or a character outside ASCII; \
+                "it holds a blank, a control character, a quote, a backslash or a character outside ASCII; \
                  write international names in their xn-- form and percent-encode the rest"
             }
-            Self::UserInfo => "the base URL holds a user name or a password; give credentials through their own settings",
-            Self::Host => "the base URL has no usable host; write a name, an IPv4 address or an IPv6 address in brackets",
-            Self::Port => "the port of the base URL must be a number from 1 to 65535",
-            Self::Query => "the base URL holds a query (`?…`); remove it",
-            Self::Fragment => "the base URL holds a fragment (`#…`); remove it",
-        })
+            Self::UserInfo => {
+                "it holds a user name or a password; give credentials through their own settings"
+            }
+            Self::Host => {
+                "it has no usable host; write a name, an IPv4 address or an IPv6 address in brackets"
+            }
+            Self::Port => "its port must be a number from 1 to 65535",
+            Self::Query => "it holds a query (`?…`); remove it",
+            Self::Fragment => "it holds a fragment (`#…`); remove it",
+        }
+    }
+}
+
+impl fmt::Display for BaseUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the API URL cannot be used: {}", self.reason())
     }
 }
 

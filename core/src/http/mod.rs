@@ -15,6 +15,9 @@ use base64ct::{Base64, Encoding};
 use core::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
+/// Who we say we are. Proxies in front of an API refuse callers who say nothing.
+pub const USER_AGENT: &str = concat!("idv/", env!("CARGO_PKG_VERSION"));
+
 /// A request, complete: an adapter sends it as it stands and adds nothing but framing.
 ///
 /// The buffers are reused from call to call and overwritten when cleared or dropped, for they carry credentials; `Debug` shows the
@@ -36,6 +39,24 @@ impl Request {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Starts a `POST` of a JSON body to `path` below `base`; the caller adds credentials and the body.
+    ///
+    /// Asks for an answer that is not compressed: without that word any coding would be welcome (RFC 9110, 12.5.3), and signatures
+    /// cover the bytes as sent.
+    pub fn begin_json_post(&mut self, base: &BaseUrl, path: &str) {
+        self.clear();
+        self.method = "POST";
+        base.join(path, &mut self.url);
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("accept", "application/json"),
+            ("accept-encoding", "identity"),
+            ("user-agent", USER_AGENT),
+        ] {
+            self.headers.push((name, String::from(value)));
+        }
     }
 
     /// Empties the request and overwrites what it held.

@@ -32,14 +32,31 @@ pub fn classify(status: u16, headers: Headers<'_>, unix_now: Option<u64>) -> Opt
     Some(Outcome::Failed(Fault { kind, retry_after: retry_after(headers, unix_now) }))
 }
 
-/// One line about an answer for the log, without any of its content: status, media type, size.
+/// One line about an answer for the log, without any of its content: status, media type, size, and what to do where the status says it.
 #[must_use]
 pub fn describe(answer: &Answer<'_>) -> String {
-    let media_type =
-        answer.headers.first("content-type").map(essence).and_then(|text| str::from_utf8(text).ok());
-    // A media type comes from the peer: shown only if it looks like one.
-    let shown = media_type
+    let field = |name| answer.headers.first(name).map(essence).and_then(|text| str::from_utf8(text).ok());
+    // These words come from the peer: shown only if they look like what they should be.
+    let media_type = field("content-type")
         .filter(|text| text.len() <= 64 && text.contains('/') && text.bytes().all(|b| b.is_ascii_graphic()))
         .unwrap_or("no media type");
-    format!("status {}, {}, {} bytes", answer.status, shown, answer.body.len())
+    let coding = field("content-encoding")
+        .filter(|text| text.len() <= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        .filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("identity"))
+        .map_or_else(String::new, |text| format!(", compressed with {text} against our request"));
+    let advice = match answer.status {
+        300..=399 => "; redirects are never followed: check scheme, host and path of the API URL",
+        401 => "; the credentials were refused",
+        403 if answer.headers.first("cf-mitigated").is_some() => {
+            "; Cloudflare challenged the call before it reached the provider: ask the provider to let this address through"
+        }
+        403 => "; the credentials were refused, or they do not cover this call",
+        404 => "; the id or the path is unknown there: check the API URL if this goes on",
+        405 => "; the path takes no POST: check the API URL",
+        407 => "; a proxy on the way asks for credentials of its own",
+        413 | 422 => "; the provider does not accept our request as it is",
+        429 => "; too many calls",
+        _ => "",
+    };
+    format!("status {}, {media_type}{coding}, {} bytes{advice}", answer.status, answer.body.len())
 }
