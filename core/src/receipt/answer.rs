@@ -14,7 +14,7 @@ use crate::store::CommitReceipt;
 ///
 /// ```compile_fail,E0451
 /// use idv_core::receipt::Answer;
-/// let early = Answer { status: 200 }; // and no field is public
+/// let early = Answer { status: 200, explanation: "" }; // and no field is public
 /// ```
 ///
 /// How a 200 is made is shown at [`CommitReceipt`].

@@ -94,3 +94,51 @@ impl CommitReceipt {
         self.duplicate
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Authenticity;
+    use crate::store::{Commit, MemoryStore, TooLarge};
+    use core::future::poll_fn;
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    /// A store that commits at the second poll.
+    struct Slow(MemoryStore);
+
+    impl AsyncJournal for Slow {
+        type Error = TooLarge;
+
+        async fn commit(&mut self, record: &Record<'_>) -> Result<Commit, TooLarge> {
+            let mut polled = false;
+            poll_fn(|_| if core::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending })
+                .await;
+            Journal::commit(&mut self.0, record)
+        }
+    }
+
+    #[test]
+    fn g5_an_async_store_gives_the_proof_only_once_it_has_committed() {
+        let record = Record {
+            provider: "shufti",
+            digest: [1; 32],
+            authenticity: Authenticity::Signed,
+            id: None,
+            event: None,
+            received_unix_ms: 0,
+            body: b"{}",
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut store = Slow(MemoryStore::new(1, 2));
+        let mut obtaining = pin!(CommitReceipt::obtain_async(&mut store, 9, &record));
+        assert!(obtaining.as_mut().poll(&mut cx).is_pending());
+        let Poll::Ready(Ok(proof)) = obtaining.as_mut().poll(&mut cx) else { panic!("not committed") };
+        assert_eq!((proof.op(), proof.position(), proof.duplicate()), (9, 1, false));
+
+        let mut full = Slow(MemoryStore::new(1, 1));
+        let mut obtaining = pin!(CommitReceipt::obtain_async(&mut full, 9, &record));
+        assert!(obtaining.as_mut().poll(&mut cx).is_pending());
+        assert!(matches!(obtaining.as_mut().poll(&mut cx), Poll::Ready(Err(TooLarge { .. }))));
+    }
+}
