@@ -158,7 +158,7 @@ pub struct Policy {
 impl Policy {
     /// ShareID: exactly 200 within 3000 ms (`doc.shareid.ai`, get-result-authenticate, get-result-onboarding).
     pub const SHAREID: Self = Self {
-        timeout: Span::millis(3_000),
+        timeout: crate::shareid::contract::CALLBACK_TIMEOUT,
         success: Success::Exactly200,
         schedule: Schedule::SHAREID,
         jitter_percent: 0,
@@ -179,7 +179,7 @@ pub struct Schedule {
 impl Schedule {
     /// ShareID: 4 attempts, 5 minutes, 1 hour and 24 hours apart (`doc.shareid.ai`, get-result-onboarding, get-result-authenticate). What
     /// the waits are counted from is not documented.
-    pub const SHAREID: Self = Self::of(&[Span::mins(5), Span::hours(1), Span::hours(24)]);
+    pub const SHAREID: Self = Self::of(&crate::shareid::contract::CALLBACK_RETRIES);
 
     /// Shufti Pro: 10 attempts, 15 seconds apart (support centre; whether these are the gap or the time limit is not clear there).
     pub const SHUFTI: Self = Self::of(&[Span::secs(15); 9]);

@@ -40,7 +40,7 @@ use answer::Refusal;
 use core::fmt;
 
 /// How long ShareID waits for its 200 (`doc.shareid.ai` get-result-onboarding: 3000 ms). Shufti's documents name no shorter time.
-pub const PROVIDER_WAITS: Span = Span::millis(3_000);
+pub const PROVIDER_WAITS: Span = crate::shareid::contract::CALLBACK_TIMEOUT;
 
 /// The default of [`PolicyBuilder::answer_within`]: what is left of the provider's 3000 ms is for the network.
 pub const ANSWER_WITHIN: Span = Span::millis(2_500);

@@ -177,8 +177,17 @@ fn a_status_means_the_same_for_every_provider() {
         };
         assert_eq!(meaning(status), wanted, "{status}");
     }
-    let challenged = classify(403, Headers(&[("CF-Mitigated", b"challenge")]), None);
-    assert!(matches!(challenged, Some(Outcome::Failed(fault)) if fault.kind == FaultKind::UnexpectedStatus));
+    let refused = |fields: &[(&str, &[u8])]| classify(403, Headers(fields), None) == Some(Outcome::Refused);
+    let html: (&str, &[u8]) = ("Content-Type", b"Text/HTML; charset=UTF-8");
+    let cloudflare: (&str, &[u8]) = ("CF-RAY", b"1-CDG");
+    let cloudfront: (&str, &[u8]) = ("x-amz-cf-id", b"1");
+    assert!(!refused(&[("CF-Mitigated", b"challenge")]));
+    assert!(!refused(&[html, cloudflare]) && !refused(&[cloudfront, html]));
+    assert!(
+        refused(&[html])
+            && refused(&[cloudflare])
+            && refused(&[("content-type", b"application/json"), cloudfront])
+    );
 }
 
 #[test]

@@ -8,8 +8,9 @@ use alloc::string::String;
 /// What a status means for every provider. `None` for 2xx: the body decides. `unix_now` is the time in seconds, used for
 /// `Retry-After` dates where the answer has no `Date`.
 ///
-/// - 401 and 403 refuse the credentials, except a 403 that Cloudflare marks as its own challenge (`cf-mitigated`): that one never
-///   reached the provider and says nothing about credentials.
+/// - 401 and 403 refuse the credentials, except a 403 of the content network before the provider: Cloudflare marks its challenges with
+///   `cf-mitigated`, and a page of HTML that came through Cloudflare or CloudFront is no API's answer. Those never reached the provider,
+///   say nothing about credentials and may pass.
 /// - 404: the provider does not know the id, or not yet.
 /// - 408 is a time-out, 429 too many calls, 3xx a redirect (never followed), 5xx a failure of the server or of a proxy before it.
 /// - Everything else is unexpected: other 4xx, 1xx, and numbers that are no status.
@@ -20,7 +21,7 @@ use alloc::string::String;
 pub fn classify(status: u16, headers: Headers<'_>, unix_now: Option<u64>) -> Option<Outcome> {
     let kind = match status {
         200..=299 => return None,
-        403 if headers.first("cf-mitigated").is_some() => FaultKind::UnexpectedStatus,
+        403 if is_from_the_edge(headers) => FaultKind::UnexpectedStatus,
         401 | 403 => return Some(Outcome::Refused),
         404 => return Some(Outcome::NotReady(NotReady::NotFound)),
         408 => FaultKind::TimedOut,
@@ -30,6 +31,15 @@ pub fn classify(status: u16, headers: Headers<'_>, unix_now: Option<u64>) -> Opt
         _ => FaultKind::UnexpectedStatus,
     };
     Some(Outcome::Failed(Fault { kind, retry_after: retry_after(headers, unix_now) }))
+}
+
+/// Whether a refusal comes from a content network and not from the provider behind it.
+fn is_from_the_edge(headers: Headers<'_>) -> bool {
+    let has = |name| headers.first(name).is_some();
+    let is_html = headers
+        .first("content-type")
+        .is_some_and(|media_type| essence(media_type).eq_ignore_ascii_case(b"text/html"));
+    has("cf-mitigated") || (is_html && (has("cf-ray") || has("x-amz-cf-id")))
 }
 
 /// One line about an answer for the log, without any of its content: status, media type, size, and what to do where the status says it.
@@ -47,8 +57,8 @@ pub fn describe(answer: &Answer<'_>) -> String {
     let advice = match answer.status {
         300..=399 => "; redirects are never followed: check scheme, host and path of the API URL",
         401 => "; the credentials were refused",
-        403 if answer.headers.first("cf-mitigated").is_some() => {
-            "; Cloudflare challenged the call before it reached the provider: ask the provider to let this address through"
+        403 if is_from_the_edge(answer.headers) => {
+            "; the network before the provider stopped the call: ask the provider to let this address through"
         }
         403 => "; the credentials were refused, or they do not cover this call",
         404 => "; the id or the path is unknown there: check the API URL if this goes on",

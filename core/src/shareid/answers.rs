@@ -125,8 +125,9 @@ pub(super) fn pull(flow: Flow, id: &str, answer: &Answer<'_>, unix_now: Option<u
     let texts = [id];
     let hidden = Hidden(&texts);
     let nothing = |outcome, diagnosis| PullAnswer { outcome, alias: None, unsigned_answer: false, diagnosis };
+    let body = Body::new(answer.body);
     if let Some(outcome) = classify(answer.status, answer.headers, unix_now) {
-        // The documented words count under any status that blames the question.
+        // The words for *not ready* count under any status that blames the question.
         let blames_the_question = match outcome {
             Outcome::NotReady(_) => true,
             Outcome::Failed(fault) => {
@@ -134,31 +135,18 @@ pub(super) fn pull(flow: Flow, id: &str, answer: &Answer<'_>, unix_now: Option<u
             }
             Outcome::Refused | Outcome::Report(_) => false,
         };
-        let body = Body::new(answer.body);
-        if blames_the_question
-            && body.object().complete().is_ok_and(|object| is_not_ready(&Document::new(object)))
-        {
-            return nothing(Outcome::NotReady(NotReady::Documented), Some(diagnose(answer, hidden)));
-        }
-        return nothing(outcome, Some(diagnose(answer, hidden)));
+        let object = if blames_the_question { body.object().complete().ok() } else { None };
+        let absence = object.and_then(|object| absence(&Document::new(object)));
+        return nothing(absence.map_or(outcome, Outcome::NotReady), Some(diagnose(answer, hidden)));
     }
-    let body = Body::new(answer.body);
-    match body
-        .object()
-        .complete()
-        .map_err(|unreadable| unreadable.to_string())
-        .and_then(|object| Said::of(object, hidden))
-    {
-        Ok(Said::NotReady) => nothing(Outcome::NotReady(NotReady::Documented), None),
+    let object = body.object().complete().map_err(|unreadable| unreadable.to_string());
+    match object.and_then(|object| Said::of(object, hidden)) {
+        Ok(Said::NotReady(NotReady::Documented)) => nothing(Outcome::NotReady(NotReady::Documented), None),
+        Ok(Said::NotReady(cause)) => nothing(Outcome::NotReady(cause), Some(diagnose(answer, hidden))),
         Ok(Said::Result(verdict, document)) => match names(flow, id, &document) {
             Ok(alias) => {
                 let report = Report { verdict: Some(verdict), content: document.content() };
-                PullAnswer {
-                    outcome: Outcome::Report(report),
-                    alias,
-                    unsigned_answer: false,
-                    diagnosis: None,
-                }
+                PullAnswer { alias, ..nothing(Outcome::Report(report), None) }
             }
             Err(problem) => nothing(malformed(), Some(problem)),
         },
@@ -186,7 +174,7 @@ pub(super) fn statement(bytes: &[u8]) -> Result<Statement, Unreadable> {
     let body = Body::new(bytes);
     let object = body.object().complete()?;
     match Said::of(object, Hidden(&[])) {
-        Ok(Said::NotReady) => Ok(Statement { verdict: None, event: None, reasons: [].into() }),
+        Ok(Said::NotReady(_)) => Ok(Statement { verdict: None, event: None, reasons: [].into() }),
         Ok(Said::Result(verdict, document)) => {
             Ok(Statement { verdict: Some(verdict), event: None, reasons: document.reasons().to_vec() })
         }
@@ -197,7 +185,7 @@ pub(super) fn statement(bytes: &[u8]) -> Result<Statement, Unreadable> {
 /// What a body that could be read says.
 enum Said<'a> {
     /// There is no result yet.
-    NotReady,
+    NotReady(NotReady),
     /// The result.
     Result(Verdict, Document<'a>),
 }
@@ -206,8 +194,8 @@ impl<'a> Said<'a> {
     /// A result has readable `reasons` and no `detail`. A body that has both, or neither, is not guessed at.
     fn of(object: Object<'a>, hidden: Hidden<'_>) -> Result<Self, String> {
         let document = Document::new(object.clone());
-        if is_not_ready(&document) {
-            return Ok(Self::NotReady);
+        if let Some(cause) = absence(&document) {
+            return Ok(Self::NotReady(cause));
         }
         match (document.detail(), document.reasons().verdict(), document.reasons().problem()) {
             (Some(detail), None, _) => Err(format!("no result but a `detail`: {}", words(detail, hidden))),
@@ -222,11 +210,18 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Whether the body says in the documented words, and in nothing else, that there is no result yet.
-fn is_not_ready(document: &Document<'_>) -> bool {
-    let said = document.detail().and_then(Value::text);
-    said.is_some_and(|text| text.trim().eq_ignore_ascii_case(NOT_READY_DETAIL))
-        && document.reasons().verdict().is_none()
+/// Whether a `detail` says that there is no result: in the documented words, or in others that end in `not found`, for what the flow
+/// authenticate says is not documented. Empty `reasons` beside it do not matter, as frameworks like to send every member; given ones do.
+fn absence(document: &Document<'_>) -> Option<NotReady> {
+    const NOT_FOUND: &str = "not found";
+    let detail = document.detail().filter(|detail| detail.kind() == Kind::String)?.text()?;
+    let detail = detail.trim();
+    let tail = detail.len().checked_sub(NOT_FOUND.len()).and_then(|start| detail.get(start..))?;
+    if !tail.eq_ignore_ascii_case(NOT_FOUND) || document.reasons().verdict() == Some(Verdict::Declined) {
+        return None;
+    }
+    let documented = detail.eq_ignore_ascii_case(NOT_READY_DETAIL);
+    Some(if documented { NotReady::Documented } else { NotReady::NotFound })
 }
 
 fn malformed() -> Outcome {

@@ -235,7 +235,8 @@ fn a_result_is_accepted_declined_or_not_guessed_at() {
         (r#"{"flow_id": "f-1", "reasons": false}"#, None),
         (r#"{"flow_id": "f-1", "reasons": [null]}"#, None),
         (r#"{"flow_id": "f-1", "reasons": [], "reasons": ["doc_expired"]}"#, None),
-        (r#"{"flow_id": "f-1", "reasons": [], "detail": "applicant not found"}"#, None),
+        (r#"{"flow_id": "f-1", "reasons": [], "detail": "queued"}"#, None),
+        (r#"{"flow_id": "f-1", "reasons": ["doc_expired"], "detail": "applicant not found"}"#, None),
         (r#"[{"flow_id": "f-1", "reasons": []}]"#, None),
         (r#"{"flow_id": "f-2", "reasons": []}"#, None),
     ] {
@@ -265,6 +266,49 @@ fn an_answer_about_another_verification_is_not_used() {
     }
 }
 
+#[test]
+fn an_absent_result_is_not_ready_in_the_documented_words_or_like_ones() {
+    for (status, body, wanted) in [
+        (200, r#"{"detail": "applicant not found"}"#, Some(NotReady::Documented)),
+        (200, r#"{"detail": " Applicant Not Found\n"}"#, Some(NotReady::Documented)),
+        (
+            200,
+            r#"{"detail": "applicant not found", "applicant_id": null, "reasons": null}"#,
+            Some(NotReady::Documented),
+        ),
+        (
+            200,
+            r#"{"detail": "applicant not found", "flow_id": "f-1", "reasons": []}"#,
+            Some(NotReady::Documented),
+        ),
+        (200, r#"{"detail": "flow not found"}"#, Some(NotReady::NotFound)),
+        (200, r#"{"detail": "Not Found"}"#, Some(NotReady::NotFound)),
+        (422, r#"{"detail": "flow not found"}"#, Some(NotReady::NotFound)),
+        (404, "", Some(NotReady::NotFound)),
+        (404, r#"{"detail": "é"}"#, Some(NotReady::NotFound)),
+        (200, r#"{"detail": "not found: é"}"#, None),
+        (200, r#"{"detail": "token expired"}"#, None),
+        (200, r#"{"detail": ["applicant not found"]}"#, None),
+        (200, r#"{"detail": {"message": "applicant not found"}}"#, None),
+        (200, r#"{"detail": ""}"#, None),
+        (500, r#"{"detail": "applicant not found"}"#, None),
+        (401, r#"{"detail": "applicant not found"}"#, None),
+        (429, r#"{"detail": "applicant not found"}"#, None),
+    ] {
+        let read = pull(status, body.as_bytes());
+        let cause = match read.outcome {
+            Outcome::NotReady(cause) => Some(cause),
+            Outcome::Report(_) | Outcome::Refused | Outcome::Failed(_) => None,
+        };
+        assert_eq!(cause, wanted, "{status} {body}");
+        assert_eq!(
+            read.diagnosis.is_none(),
+            (status, wanted) == (200, Some(NotReady::Documented)),
+            "{status} {body}"
+        );
+    }
+}
+
 /// What servers, frameworks and proxies really send, and what becomes of it.
 #[test]
 fn answers_seen_in_the_wild() {
@@ -285,7 +329,7 @@ fn answers_seen_in_the_wild() {
             &["cf-mitigated: challenge", "content-type: text/html; charset=UTF-8"],
             html,
             failed(UnexpectedStatus, None),
-            "Cloudflare",
+            "network before the provider",
         ),
         (
             404,
