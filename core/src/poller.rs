@@ -1,1 +1,918 @@
-//! Placeholder, replaced at once.
+//! When to pull one verification: cadence, back-off, `Retry-After`, deadline and grace, and what a hint may bring forward.
+//!
+//! ```text
+//!        until:               Granted                 Answered, Failed, Refused, give up
+//!   Waiting ─────▶ Asking ──────────────▶ InFlight ──────────────────────────────────────┐
+//!    ▲  ▲  ▲          │                       │                                          │
+//!    │  │  └──────────┘ nothing left to ask   │ Answered, nothing scheduled              │
+//!    │  └───────────────────────────────────┐ ▼                                          │
+//!    │                                Hint  └ Resting                                    │
+//!    └───────────────────────────────────────────────────────────────────────────────────┘
+//!   any ── deadline, grace over, Stop, second refusal in a row ──▶ Ended ── reopened by a session ──▶ Waiting
+//! ```
+//!
+//! A pull is permitted from outside ([`Action::Ask`], [`Input::Granted`]), so that token and budget gate the same door, and a pull that
+//! waits there does not burn its own timeout. Each pull has an operation number that its completion repeats; numbers only grow.
+//!
+//! The cadence counts from the end of the previous call. A hint shortens only the routine part of a wait: never the cadence, a back-off or
+//! a `Retry-After` (R13). At the deadline no new routine pull starts; one in flight, or demanded by a hint, is finished within the grace
+//! (R12). After a settling verdict the poller *watches*: nothing is scheduled but an audit, and the deadline becomes the end of the watch.
+
+use crate::backoff::Backoff;
+use crate::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
+use crate::time::{Instant, Span};
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// The state of the pulls of one verification.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Poller {
+    phase: Phase,
+    /// The deadline while polling, the end of the watch (or none) while watching.
+    bound: Option<Instant>,
+    /// The number of the newest pull; zero before the first.
+    ops: u32,
+    drive: Drive,
+    /// A hint that no answer has satisfied yet, with the class it asks in.
+    demand: Option<Class>,
+    /// Which further pull a signed change signal demands next (R9); zero when none is owed.
+    recheck: u8,
+    /// The last demanded pull showed nothing new (R13).
+    fruitless: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum Phase {
+    /// The next pull is asked for at `until`; a hint brings it forward by `slack` milliseconds.
+    Waiting { until: Instant, slack: u32, trouble: Trouble },
+    /// Permission has been asked for.
+    Asking { trouble: Trouble },
+    /// Pull number `ops` is under way and counts as failed from `give_up` on.
+    InFlight { give_up: Instant, trouble: Trouble },
+    /// Nothing is scheduled; a hint may pull from `earliest` on.
+    Resting { earliest: Instant },
+    /// Finished; if it is reopened, no pull before `earliest`.
+    Ended { earliest: Instant, end: End },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum Drive {
+    Polling,
+    Watching,
+}
+
+/// What went wrong since the last usable answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Trouble {
+    failures: u8,
+    refused: bool,
+}
+
+impl Trouble {
+    const NONE: Self = Self { failures: 0, refused: false };
+}
+
+/// How urgently permission is asked for; the first is served first (R13).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Class {
+    /// A hint waits for its confirmation.
+    Confirming,
+    /// The next pull of an open session.
+    Routine,
+    /// An audit of a settled session, a gap in listening, a callback with a wrong signature.
+    Audit,
+}
+
+/// How a poller ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum End {
+    /// The deadline, or the end of the watch, passed.
+    Elapsed,
+    /// The credential was refused twice in a row (R14).
+    Refused,
+    /// It was stopped.
+    Stopped,
+}
+
+/// What a poller is told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// There is a reason to pull again.
+    Hint {
+        /// How urgent it is.
+        class: Class,
+        /// It is an authentic change signal: if the pull shows nothing new, further ones follow (R9).
+        signal: bool,
+    },
+    /// The pull that was asked for may be sent now.
+    Granted,
+    /// Pull `op` was answered.
+    Answered {
+        /// The pull's number.
+        op: u32,
+        /// What the answer leaves to do.
+        then: Then,
+    },
+    /// Pull `op` brought no usable answer.
+    Failed {
+        /// The pull's number.
+        op: u32,
+        /// How long the provider asked us to stay away.
+        retry_after: Option<Span>,
+    },
+    /// Pull `op` was answered 401 or 403.
+    Refused {
+        /// The pull's number.
+        op: u32,
+    },
+    /// A settling verdict is known by another road: watch from now on.
+    Settled,
+    /// Finish.
+    Stop,
+    /// The state comes from a snapshot: a pull in flight counts as failed (R11).
+    Restored,
+}
+
+/// What an answer leaves to do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Then {
+    /// A hint is still unsatisfied: pull again as soon as the cadence allows.
+    Demand,
+    /// No hint is open: back to the routine.
+    Rest {
+        /// The answer showed something new.
+        news: bool,
+    },
+    /// No hint is open and a settling verdict is known: watch.
+    Watch {
+        /// The answer showed something new.
+        news: bool,
+    },
+}
+
+/// What a poller asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// Permission for one pull; asked again when its class changes.
+    Ask {
+        /// How urgently.
+        class: Class,
+    },
+    /// Send the pull.
+    Pull {
+        /// Its number, to be repeated by its completion.
+        op: u32,
+        /// How long it may take.
+        within: Span,
+    },
+    /// Finished.
+    Ended(End),
+}
+
+/// The most further pulls after a change signal (R9).
+pub const MAX_RECHECKS: usize = 4;
+
+/// The rules of a poller.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Policy {
+    cadence: Span,
+    interval: Span,
+    call_timeout: Span,
+    lateness: Span,
+    backoff: Backoff,
+    retry_after_cap: Span,
+    deadline: Span,
+    grace: Span,
+    budget_wait: Span,
+    watch: Option<Span>,
+    audit: Option<Span>,
+    rechecks: [Option<Span>; MAX_RECHECKS],
+}
+
+impl Policy {
+    /// Starts from a cadence and a deadline; the other settings have defaults.
+    pub const fn builder(cadence: Span, deadline: Span) -> Builder {
+        Builder::new(cadence, deadline)
+    }
+
+    /// The least time between the end of one pull and the start of the next.
+    #[must_use]
+    pub const fn cadence(&self) -> Span {
+        self.cadence
+    }
+
+    /// The routine wait between two pulls.
+    #[must_use]
+    pub const fn interval(&self) -> Span {
+        self.interval
+    }
+
+    /// How long an open session waits for its first settling verdict.
+    #[must_use]
+    pub const fn deadline(&self) -> Span {
+        self.deadline
+    }
+
+    /// How much longer a pull in flight or a demanded one may take.
+    #[must_use]
+    pub const fn grace(&self) -> Span {
+        self.grace
+    }
+
+    /// The longest that one pull is awaited: the call's own time and the lateness of its completion.
+    #[must_use]
+    pub const fn patience(&self) -> Span {
+        self.call_timeout.plus(self.lateness)
+    }
+
+    /// How long a settled session is watched; `None` is for ever.
+    #[must_use]
+    pub const fn watch(&self) -> Option<Span> {
+        self.watch
+    }
+
+    /// The same policy with another end of the watch.
+    #[must_use]
+    pub const fn with_watch(self, watch: Option<Span>) -> Self {
+        Self { watch, ..self }
+    }
+}
+
+/// Builds a [`Policy`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is checked before `build`"]
+pub struct Builder {
+    policy: Policy,
+    interval: Option<Span>,
+    grace: Option<Span>,
+}
+
+impl Builder {
+    const fn new(cadence: Span, deadline: Span) -> Self {
+        let policy = Policy {
+            cadence,
+            interval: cadence,
+            call_timeout: Span::secs(10),
+            lateness: Span::secs(1),
+            backoff: Backoff { first: Span::secs(2), most: Span::mins(2), jitter_percent: 20 },
+            retry_after_cap: Span::mins(15),
+            deadline,
+            grace: Span::MIN,
+            budget_wait: Span::secs(15),
+            watch: None,
+            audit: Some(Span::hours(24)),
+            rechecks: [Some(Span::secs(10)), Some(Span::mins(1)), Some(Span::mins(10)), None],
+        };
+        Self { policy, interval: None, grace: None }
+    }
+
+    /// The routine wait between two pulls. Default: the cadence.
+    pub const fn interval(self, interval: Span) -> Self {
+        Self { interval: Some(interval), ..self }
+    }
+
+    /// How long one pull may take. Default 10 s.
+    pub const fn call_timeout(self, call_timeout: Span) -> Self {
+        Self { policy: Policy { call_timeout, ..self.policy }, ..self }
+    }
+
+    /// How much later than that its completion may be reported. Default 1 s.
+    pub const fn lateness(self, lateness: Span) -> Self {
+        Self { policy: Policy { lateness, ..self.policy }, ..self }
+    }
+
+    /// The waits after failures in a row; a wait is never shorter than the cadence. Default from 2 s to 2 min, up to 20 % longer.
+    pub const fn backoff(self, backoff: Backoff) -> Self {
+        Self { policy: Policy { backoff, ..self.policy }, ..self }
+    }
+
+    /// The longest `Retry-After` that is obeyed. Default 15 min.
+    pub const fn retry_after_cap(self, retry_after_cap: Span) -> Self {
+        Self { policy: Policy { retry_after_cap, ..self.policy }, ..self }
+    }
+
+    /// How much longer than the deadline a pull in flight or a demanded one may take (R12). Default: the least allowed, which is
+    /// 2 × (call timeout + lateness) + cadence + the wait for budget.
+    pub const fn grace(self, grace: Span) -> Self {
+        Self { grace: Some(grace), ..self }
+    }
+
+    /// The longest wait for budget that the grace must cover. Default 15 s.
+    pub const fn budget_wait(self, budget_wait: Span) -> Self {
+        Self { policy: Policy { budget_wait, ..self.policy }, ..self }
+    }
+
+    /// How long a settled session is watched for revisions; `None` is for ever. Default for ever.
+    pub const fn watch(self, watch: Option<Span>) -> Self {
+        Self { policy: Policy { watch, ..self.policy }, ..self }
+    }
+
+    /// How often a settled session is pulled without any reason. Default daily; `None` switches it off.
+    pub const fn audit(self, audit: Option<Span>) -> Self {
+        Self { policy: Policy { audit, ..self.policy }, ..self }
+    }
+
+    /// When to pull again after an authentic change signal whose pull showed nothing new (R9). Default 10 s, 1 min, 10 min.
+    pub const fn rechecks(self, rechecks: [Option<Span>; MAX_RECHECKS]) -> Self {
+        Self { policy: Policy { rechecks, ..self.policy }, ..self }
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// A wait is shorter than the cadence, no second pull would fit before the deadline, or the grace is too short.
+    pub const fn build(self) -> Result<Policy, PolicyError> {
+        let mut policy = self.policy;
+        policy.interval = match self.interval {
+            Some(interval) => interval,
+            None => policy.cadence,
+        };
+        if policy.interval.as_millis() < policy.cadence.as_millis() {
+            return Err(PolicyError::IntervalBelowCadence {
+                interval: policy.interval,
+                cadence: policy.cadence,
+            });
+        }
+        if policy.interval.as_millis() >= policy.deadline.as_millis() {
+            return Err(PolicyError::DeadlineTooShort {
+                interval: policy.interval,
+                deadline: policy.deadline,
+            });
+        }
+        if policy.backoff.first.as_millis() > policy.backoff.most.as_millis() {
+            return Err(PolicyError::Backoff { first: policy.backoff.first, most: policy.backoff.most });
+        }
+        let needed = policy.patience().times(2).plus(policy.cadence).plus(policy.budget_wait);
+        policy.grace = match self.grace {
+            Some(grace) => grace,
+            None => needed,
+        };
+        if policy.grace.as_millis() < needed.as_millis() {
+            return Err(PolicyError::GraceTooShort { grace: policy.grace, needed });
+        }
+        Ok(policy)
+    }
+}
+
+/// Why a poller's policy was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PolicyError {
+    /// The routine would be faster than the cadence.
+    IntervalBelowCadence {
+        /// The interval asked for.
+        interval: Span,
+        /// The cadence asked for.
+        cadence: Span,
+    },
+    /// After the first pull, none would follow before the deadline.
+    DeadlineTooShort {
+        /// The interval asked for.
+        interval: Span,
+        /// The deadline asked for.
+        deadline: Span,
+    },
+    /// The first wait after a failure is longer than the longest.
+    Backoff {
+        /// The first wait asked for.
+        first: Span,
+        /// The longest wait asked for.
+        most: Span,
+    },
+    /// A pull demanded just before the deadline could not be finished.
+    GraceTooShort {
+        /// The grace asked for.
+        grace: Span,
+        /// The least allowed.
+        needed: Span,
+    },
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IntervalBelowCadence { interval, cadence } => write!(
+                f,
+                "interval of {interval:?} between routine pulls, below the cadence of {cadence:?}: \
+                 choose an interval of at least the cadence"
+            ),
+            Self::DeadlineTooShort { interval, deadline } => write!(
+                f,
+                "deadline of {deadline:?} with {interval:?} between pulls: only one pull would ever be made; \
+                 choose a longer deadline or a shorter cadence"
+            ),
+            Self::Backoff { first, most } => write!(
+                f,
+                "back-off starts at {first:?}, above its longest wait of {most:?}; choose a first wait of at most the longest"
+            ),
+            Self::GraceTooShort { grace, needed } => write!(
+                f,
+                "grace of {grace:?}: a pull demanded just before the deadline needs {needed:?} (2 x (call timeout + lateness) + \
+                 cadence + the wait for budget); choose at least that"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for PolicyError {}
+
+impl Poller {
+    /// A poller whose first pull is due at once. The deadline counts from now; step it with a tick to have it ask.
+    #[must_use]
+    pub const fn new(cx: Cx<'_, Policy>) -> Self {
+        Self {
+            phase: Phase::Waiting { until: cx.now, slack: 0, trouble: Trouble::NONE },
+            bound: Some(cx.now.after(cx.policy.deadline)),
+            ops: 0,
+            drive: Drive::Polling,
+            demand: None,
+            recheck: 0,
+            fruitless: false,
+        }
+    }
+
+    /// The number that the next pull will have.
+    #[must_use]
+    pub const fn next_op(&self) -> u32 {
+        self.ops.saturating_add(1)
+    }
+
+    /// The number of the newest pull; zero before the first.
+    #[must_use]
+    pub const fn last_op(&self) -> u32 {
+        self.ops
+    }
+
+    /// The class in which permission is being asked for, while it is.
+    #[must_use]
+    pub const fn wants(&self) -> Option<Class> {
+        match self.phase {
+            Phase::Asking { .. } => Some(self.class()),
+            Phase::Waiting { .. } | Phase::InFlight { .. } | Phase::Resting { .. } | Phase::Ended { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The number of the pull in flight, while one is.
+    #[must_use]
+    pub const fn in_flight(&self) -> Option<u32> {
+        match self.phase {
+            Phase::InFlight { .. } => Some(self.ops),
+            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::Resting { .. } | Phase::Ended { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Whether everything but the schedule is the same: what a restored machine could not find out again.
+    pub(crate) fn same_knowledge(&self, other: &Self) -> bool {
+        (self.bound, self.drive, self.demand, self.recheck, self.fruitless, self.end())
+            == (other.bound, other.drive, other.demand, other.recheck, other.fruitless, other.end())
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub const fn end(&self) -> Option<End> {
+        match self.phase {
+            Phase::Ended { end, .. } => Some(end),
+            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Resting { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Whether a hint waits for an answer that satisfies it.
+    #[must_use]
+    pub const fn is_demanded(&self) -> bool {
+        self.demand.is_some()
+    }
+
+    /// Whether the credential was refused since the last usable answer.
+    #[must_use]
+    pub const fn was_refused(&self) -> bool {
+        match self.phase {
+            Phase::Waiting { trouble, .. } | Phase::Asking { trouble } | Phase::InFlight { trouble, .. } => {
+                trouble.refused
+            }
+            Phase::Resting { .. } => false,
+            Phase::Ended { end, .. } => matches!(end, End::Refused),
+        }
+    }
+
+    /// The deadline, or the end of the watch; `None` when it watches for ever.
+    #[must_use]
+    pub const fn bound(&self) -> Option<Instant> {
+        self.bound
+    }
+
+    /// When the next pull is asked for, while that is known.
+    #[must_use]
+    pub const fn next_pull(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until, .. } => Some(until),
+            Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Resting { .. } | Phase::Ended { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Begins again after the end, numbers going on; a settled session watches. No pull before the last one is surely over.
+    pub(crate) fn reopen(&mut self, cx: Cx<'_, Policy>, settled: bool) {
+        if let Phase::Ended { earliest, .. } = self.phase {
+            let ops = self.ops;
+            *self = Self { ops, ..Self::new(cx) };
+            self.phase = if settled {
+                self.drive = Drive::Watching;
+                self.bound = cx.policy.watch.map(|watch| cx.now.after(watch));
+                Phase::Resting { earliest }
+            } else {
+                Phase::Waiting { until: earliest.max(cx.now), slack: 0, trouble: Trouble::NONE }
+            };
+        }
+    }
+
+    const fn idle_class(&self) -> Class {
+        match self.drive {
+            Drive::Polling => Class::Routine,
+            Drive::Watching => Class::Audit,
+        }
+    }
+
+    const fn class(&self) -> Class {
+        let demanded = match self.demand {
+            Some(Class::Confirming) if self.fruitless => Class::Routine,
+            Some(class) => class,
+            None => return self.idle_class(),
+        };
+        match (demanded, self.idle_class()) {
+            (Class::Confirming, _) => Class::Confirming,
+            (Class::Routine, _) | (_, Class::Routine) => Class::Routine,
+            (Class::Audit, Class::Confirming | Class::Audit) => Class::Audit,
+        }
+    }
+
+    /// When the poller ends if nothing changes.
+    fn end_at(&self, policy: &Policy) -> Option<Instant> {
+        let finishing = self.demand.is_some() || matches!(self.phase, Phase::InFlight { .. });
+        self.bound.map(|bound| if finishing { bound.after(policy.grace) } else { bound })
+    }
+
+    /// The deadlines that decide an outcome: the end of everything, and the end of the call in flight.
+    pub(crate) fn pass_deadlines(&mut self, cx: Cx<'_, Policy>) -> bool {
+        let mut passed = false;
+        if self.end_at(cx.policy).is_some_and(|end| cx.now >= end) && self.end().is_none() {
+            self.finish(cx, End::Elapsed);
+            return true;
+        }
+        if let Phase::InFlight { give_up, trouble } = self.phase
+            && cx.now >= give_up
+        {
+            self.fail(cx, trouble, None);
+            passed = true;
+            // Nothing is in flight any more: past the deadline, and without a demand, that is the end.
+            if self.end_at(cx.policy).is_some_and(|end| cx.now >= end) {
+                self.finish(cx, End::Elapsed);
+            }
+        }
+        passed
+    }
+
+    fn finish(&mut self, cx: Cx<'_, Policy>, end: End) {
+        let earliest = match self.phase {
+            Phase::Waiting { until, slack, .. } => until.before_millis(slack),
+            Phase::Asking { .. } => cx.now,
+            // The call may still be under way at our side: its completion is awaited, then the cadence.
+            Phase::InFlight { give_up, .. } => give_up.after(cx.policy.cadence),
+            Phase::Resting { earliest } | Phase::Ended { earliest, .. } => earliest,
+        };
+        self.phase = Phase::Ended { earliest, end };
+        self.demand = None;
+        self.recheck = 0;
+    }
+
+    fn fail(&mut self, cx: Cx<'_, Policy>, trouble: Trouble, retry_after: Option<Span>) {
+        let trouble = Trouble { failures: trouble.failures.saturating_add(1), ..trouble };
+        let backoff = cx.policy.backoff.delay(trouble.failures, cx.entropy);
+        let least = retry_after.map_or(Span::MIN, |span| span.min(cx.policy.retry_after_cap));
+        let wait = cx.policy.cadence.max(backoff).max(least);
+        self.phase = Phase::Waiting { until: cx.now.after(wait), slack: 0, trouble };
+    }
+
+    /// The completion of pull `op`: in flight (`Ok`, with the trouble so far), or what else it is.
+    const fn completed(&self, op: u32) -> Result<Trouble, Disposition> {
+        if op == 0 || op > self.ops {
+            return Err(Disposition::Illegal);
+        }
+        match self.phase {
+            Phase::InFlight { trouble, .. } if op == self.ops => Ok(trouble),
+            Phase::InFlight { .. }
+            | Phase::Waiting { .. }
+            | Phase::Asking { .. }
+            | Phase::Resting { .. }
+            | Phase::Ended { .. } => Err(Disposition::Stale),
+        }
+    }
+
+    fn hint(&mut self, class: Class, signal: bool) -> Disposition {
+        if let Phase::Ended { .. } = self.phase {
+            return Disposition::NoOp;
+        }
+        self.demand = Some(self.demand.map_or(class, |demand| demand.min(class)));
+        if signal {
+            self.recheck = 1;
+        }
+        match self.phase {
+            Phase::Waiting { until, slack, trouble } => {
+                self.phase = Phase::Waiting { until: until.before_millis(slack), slack: 0, trouble };
+            }
+            Phase::Resting { earliest } => {
+                self.phase = Phase::Waiting { until: earliest, slack: 0, trouble: Trouble::NONE };
+            }
+            Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Ended { .. } => {}
+        }
+        Disposition::Applied
+    }
+
+    fn answered(&mut self, cx: Cx<'_, Policy>, op: u32, then: Then) -> Disposition {
+        match self.completed(op) {
+            Ok(_) => {
+                let until = cx.now.after(cx.policy.cadence);
+                self.phase = Phase::Waiting { until, slack: 0, trouble: Trouble::NONE };
+            }
+            // A late answer that counts (the parent judges that) changes the plan all the same, and its call ended only now.
+            Err(Disposition::Stale) if self.end().is_none() => self.put_off(cx.now.after(cx.policy.cadence)),
+            Err(other) => return other,
+        }
+        match then {
+            Then::Demand => {}
+            Then::Rest { news } => self.satisfied(cx, news),
+            Then::Watch { news } => {
+                self.watch(cx);
+                self.satisfied(cx, news);
+            }
+        }
+        Disposition::Applied
+    }
+
+    /// No pull before `earliest`.
+    fn put_off(&mut self, earliest: Instant) {
+        match &mut self.phase {
+            Phase::Waiting { until, slack, .. } => {
+                let from = until.before_millis(*slack).max(earliest);
+                *until = (*until).max(from);
+                *slack = u32::try_from(until.since(from)).unwrap_or(u32::MAX);
+            }
+            Phase::Resting { earliest: from } => *from = (*from).max(earliest),
+            Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Ended { .. } => {}
+        }
+    }
+
+    fn watch(&mut self, cx: Cx<'_, Policy>) {
+        if self.drive == Drive::Polling {
+            self.drive = Drive::Watching;
+            self.bound = cx.policy.watch.map(|watch| cx.now.after(watch));
+        }
+    }
+
+    /// No hint is open any more, unless a change signal still owes its effect.
+    fn satisfied(&mut self, cx: Cx<'_, Policy>, news: bool) {
+        let recheck = (self.recheck as usize)
+            .checked_sub(1)
+            .filter(|_| !news)
+            .and_then(|nth| cx.policy.rechecks.get(nth).copied().flatten());
+        if news {
+            self.fruitless = false;
+        } else if self.demand.is_some() {
+            self.fruitless = true;
+        }
+        let wait = match (recheck, self.drive) {
+            (Some(wait), _) => {
+                self.recheck = self.recheck.saturating_add(1);
+                self.demand = self.demand.or(Some(Class::Confirming));
+                Some(wait)
+            }
+            (None, drive) => {
+                self.recheck = 0;
+                self.demand = None;
+                match drive {
+                    Drive::Polling => Some(cx.policy.interval),
+                    Drive::Watching => cx.policy.audit.map(|audit| audit.jittered(10, cx.entropy)),
+                }
+            }
+        };
+        let (earliest, trouble) = match self.phase {
+            Phase::Waiting { until, slack, trouble } => (until.before_millis(slack), trouble),
+            Phase::Asking { trouble } => (cx.now, trouble),
+            Phase::Resting { earliest } => (earliest, Trouble::NONE),
+            Phase::InFlight { .. } | Phase::Ended { .. } => return,
+        };
+        self.phase = match wait {
+            Some(wait) => {
+                let until = earliest.max(cx.now.after(wait));
+                let slack = u32::try_from(until.since(earliest)).unwrap_or(u32::MAX);
+                Phase::Waiting { until, slack, trouble }
+            }
+            None => Phase::Resting { earliest },
+        };
+    }
+
+    fn refused(&mut self, cx: Cx<'_, Policy>, op: u32) -> Disposition {
+        match self.completed(op) {
+            Ok(Trouble { refused: true, .. }) => {
+                // The call is over: a reopened session waits for the cadence only.
+                self.phase = Phase::Resting { earliest: cx.now.after(cx.policy.cadence) };
+                self.finish(cx, End::Refused);
+            }
+            Ok(trouble) => {
+                let until = cx.now.after(cx.policy.cadence);
+                self.phase =
+                    Phase::Waiting { until, slack: 0, trouble: Trouble { refused: true, ..trouble } };
+            }
+            Err(other) => return other,
+        }
+        Disposition::Applied
+    }
+
+    fn granted(&mut self, cx: Cx<'_, Policy>) -> (Disposition, Option<Action>) {
+        match self.phase {
+            Phase::Asking { trouble } => {
+                self.ops = self.ops.saturating_add(1);
+                self.phase = Phase::InFlight { give_up: cx.now.after(cx.policy.patience()), trouble };
+                (Disposition::Applied, Some(Action::Pull { op: self.ops, within: cx.policy.call_timeout }))
+            }
+            // The wish was withdrawn while the permission was on its way; nothing was taken.
+            Phase::Waiting { .. } | Phase::InFlight { .. } | Phase::Resting { .. } | Phase::Ended { .. } => {
+                (Disposition::NoOp, None)
+            }
+        }
+    }
+
+    fn restored(&mut self, cx: Cx<'_, Policy>) -> (Disposition, Option<Action>) {
+        match self.phase {
+            Phase::InFlight { trouble, .. } => {
+                self.fail(cx, trouble, None);
+                (Disposition::Applied, None)
+            }
+            Phase::Asking { .. } => (Disposition::Applied, Some(Action::Ask { class: self.class() })),
+            Phase::Waiting { .. } | Phase::Resting { .. } | Phase::Ended { .. } => (Disposition::NoOp, None),
+        }
+    }
+}
+
+impl Machine for Poller {
+    type Policy = Policy;
+    type Input = Input;
+    type Action = Action;
+    type Actions = Actions<Action, 1>;
+
+    const TICK: Input = Input::Tick;
+
+    fn step(&mut self, cx: Cx<'_, Policy>, input: Input) -> Step<Self::Actions> {
+        let was_over = self.end().is_some();
+        let asked = self.wants();
+        let passed = self.pass_deadlines(cx);
+        let (disposition, mut action) = match input {
+            Input::Tick => (if passed { Disposition::Applied } else { Disposition::NoOp }, None),
+            Input::Hint { class, signal } => (self.hint(class, signal), None),
+            Input::Granted => self.granted(cx),
+            Input::Answered { op, then } => (self.answered(cx, op, then), None),
+            Input::Failed { op, retry_after } => match self.completed(op) {
+                Ok(trouble) => {
+                    self.fail(cx, trouble, retry_after);
+                    (Disposition::Applied, None)
+                }
+                Err(other) => (other, None),
+            },
+            Input::Refused { op } => (self.refused(cx, op), None),
+            Input::Settled if was_over => (Disposition::NoOp, None),
+            Input::Settled => {
+                self.watch(cx);
+                (Disposition::Applied, None)
+            }
+            Input::Stop if self.end().is_some() => (Disposition::NoOp, None),
+            Input::Stop => {
+                self.finish(cx, End::Stopped);
+                (Disposition::Applied, None)
+            }
+            Input::Restored => self.restored(cx),
+        };
+        // An input may have taken away what kept it past its deadline.
+        self.pass_deadlines(cx);
+        let mut timer = false;
+        if let Phase::Waiting { until, trouble, .. } = self.phase
+            && cx.now >= until
+        {
+            self.phase = Phase::Asking { trouble };
+            timer = true;
+        }
+        if let Some(class) = self.wants()
+            && asked != Some(class)
+        {
+            action = Some(Action::Ask { class });
+        }
+        if let Some(end) = self.end()
+            && !was_over
+        {
+            action = Some(Action::Ended(end));
+        }
+        let disposition = if timer && input == Input::Tick { Disposition::Applied } else { disposition };
+        let mut actions = Actions::NONE;
+        if let Some(action) = action {
+            actions.push(action);
+        }
+        Step { actions, next: self.next(cx.policy), disposition }
+    }
+
+    fn next(&self, policy: &Policy) -> Next {
+        let timer = match self.phase {
+            Phase::Waiting { until, .. } => Next::At(until),
+            Phase::Asking { .. } | Phase::Resting { .. } => Next::Input,
+            Phase::InFlight { give_up, .. } => Next::At(give_up),
+            Phase::Ended { .. } => return Next::Over,
+        };
+        self.end_at(policy).map_or(timer, |end| timer.sooner(Next::At(end)))
+    }
+
+    fn outstanding(&self, policy: &Policy) -> Self::Actions {
+        match self.phase {
+            Phase::Asking { .. } => Actions::one(Action::Ask { class: self.class() }),
+            Phase::InFlight { .. } => {
+                Actions::one(Action::Pull { op: self.ops, within: policy.call_timeout })
+            }
+            Phase::Waiting { .. } | Phase::Resting { .. } | Phase::Ended { .. } => Actions::NONE,
+        }
+    }
+
+    fn map_times(&mut self, mut f: impl FnMut(Instant) -> Instant) {
+        match &mut self.phase {
+            Phase::Waiting { until, .. } => *until = f(*until),
+            Phase::InFlight { give_up, .. } => *give_up = f(*give_up),
+            Phase::Resting { earliest } | Phase::Ended { earliest, .. } => *earliest = f(*earliest),
+            Phase::Asking { .. } => {}
+        }
+        self.bound = self.bound.map(f);
+    }
+}
+
+impl Describe for Poller {
+    const NAME: &'static str = "poller";
+
+    const TRANSITIONS: &'static [Transition] = &[
+        row("Waiting", "Tick", "Asking"),
+        row("Waiting", "Hint", "Asking"),
+        row("Waiting", "Answered", "Resting"),
+        row("Asking", "Granted", "InFlight"),
+        row("Asking", "Answered", "Waiting"),
+        row("Asking", "Answered", "Resting"),
+        row("InFlight", "Tick", "Waiting"),
+        row("InFlight", "Answered", "Waiting"),
+        row("InFlight", "Answered", "Resting"),
+        row("InFlight", "Failed", "Waiting"),
+        row("InFlight", "Refused", "Waiting"),
+        row("InFlight", "Refused", "Ended"),
+        row("InFlight", "Restored", "Waiting"),
+        row("Resting", "Hint", "Waiting"),
+        row("Resting", "Hint", "Asking"),
+        row("Resting", "Answered", "Waiting"),
+        row("Waiting", "Tick", "Ended"),
+        row("Asking", "Tick", "Ended"),
+        row("InFlight", "Tick", "Ended"),
+        row("Resting", "Tick", "Ended"),
+        row("InFlight", "Answered", "Ended"),
+        row("InFlight", "Failed", "Ended"),
+        row("Waiting", "Answered", "Ended"),
+        row("Asking", "Answered", "Ended"),
+        row("Waiting", "Stop", "Ended"),
+        row("Asking", "Stop", "Ended"),
+        row("InFlight", "Stop", "Ended"),
+        row("Resting", "Stop", "Ended"),
+    ];
+
+    fn state(&self) -> &'static str {
+        match self.phase {
+            Phase::Waiting { .. } => "Waiting",
+            Phase::Asking { .. } => "Asking",
+            Phase::InFlight { .. } => "InFlight",
+            Phase::Resting { .. } => "Resting",
+            Phase::Ended { .. } => "Ended",
+        }
+    }
+
+    fn input_name(input: &Input) -> &'static str {
+        match input {
+            Input::Tick => "Tick",
+            Input::Hint { .. } => "Hint",
+            Input::Granted => "Granted",
+            Input::Answered { .. } => "Answered",
+            Input::Failed { .. } => "Failed",
+            Input::Refused { .. } => "Refused",
+            Input::Settled => "Settled",
+            Input::Stop => "Stop",
+            Input::Restored => "Restored",
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Poller>() <= 32);

@@ -1,1 +1,682 @@
-//! Placeholder, replaced at once.
+//! One verification at one provider: joins pulls and callbacks, and hands each revision over once (rules R1-R12).
+//!
+//! ```text
+//!                     a settling verdict adopted
+//!            ┌─────────────────────────────────────────▶ Settled ──┐ watch over, cancelled,
+//!   Open ────┤                                              ▲      │ deleted, refused
+//!            └── deadline and grace over, refused ──▶ Ended │ ◀────┘
+//!                twice, cancelled, deleted            │  └──┘ a callback: reopened, numbers going on
+//!                                                     └────▶ Open, when no verdict had settled it
+//! ```
+//!
+//! **Fence and demand.** Pulls are numbered. Adopting evidence raises the *fence* to the next number: an answer counts only if its pull was
+//! sent after the last adopted evidence arrived (R1), so a late answer never rolls anything back. A hint raises the *need* to the next number:
+//! only a counted answer to a pull sent after the hint satisfies it (R3).
+//!
+//! **Revisions.** One is made when the adopted verdict or content differs from the latest revision's (R5), and one is handed over at a time
+//! (R6): newer evidence waits in a single slot, so a change and its reversal meanwhile is no revision. The hand-over goes on after the
+//! end until it is confirmed or dead.
+//!
+//! An ended session is its own tombstone: verdict, digest, fence, need and the last number stay, so that no number is used twice (R8).
+
+use crate::evidence::{Callback, ContentDigest, Evidence, Outcome, Report, Verdict};
+use crate::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
+use crate::poller::{self, Class, Poller, Then};
+use crate::time::{Instant, Span};
+use serde::{Deserialize, Serialize};
+
+/// The state of one verification: 64 bytes, `Copy`, and its own snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Session {
+    poller: Poller,
+    /// The content of the newest adopted verdict, and of the latest revision.
+    latest_content: ContentDigest,
+    issued_content: ContentDigest,
+    /// An answer counts if its pull's number is at least this (R1).
+    fence: u32,
+    /// A counted answer from this number on satisfies the latest hint; zero when none is open (R3).
+    need: u32,
+    /// The number of the latest revision; zero before the first.
+    revision: u32,
+    latest_verdict: Option<Verdict>,
+    issued_verdict: Option<Verdict>,
+    hand_over: HandOver,
+    phase: Phase,
+}
+
+const _: () = assert!(size_of::<Session>() == 64);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum Phase {
+    Open,
+    Settled,
+    Ended(End),
+}
+
+/// What became of the latest revision.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum HandOver {
+    /// There is no revision yet, or the latest one is confirmed or dead.
+    Done,
+    /// Issued, and the application has not confirmed it.
+    Awaited(Origin),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum Origin {
+    Pulled,
+    /// The same verdict as the revision before, with other content.
+    PulledChange,
+    Signed,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The deadline and its grace passed without a settling verdict.
+    Expired,
+    /// The credential was refused twice in a row, or the token request for good (R14).
+    Refused,
+    /// The provider deleted the verification.
+    Deleted,
+    /// The application cancelled it.
+    Cancelled,
+    /// It was settled, and the watch for revisions is over.
+    Watched,
+}
+
+/// Whether a signed callback may be evidence (R2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum EvidencePolicy {
+    /// Only answers to pulls are evidence; a callback, signed or not, is a hint.
+    ConfirmByPull,
+    /// A signed verdict is handed over at once while the session has no verdict; from then on a signed callback is a hint.
+    TrustSigned,
+}
+
+/// The rules of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Policy {
+    /// When to pull.
+    pub poller: poller::Policy,
+    /// Whether a signed callback may be evidence.
+    pub evidence: EvidencePolicy,
+}
+
+impl Policy {
+    /// Confirms by pull, the default for both providers.
+    #[must_use]
+    pub const fn confirm_by_pull(poller: poller::Policy) -> Self {
+        Self { poller, evidence: EvidencePolicy::ConfirmByPull }
+    }
+
+    /// Trusts a signed verdict while it is the first.
+    #[must_use]
+    pub const fn trust_signed(poller: poller::Policy) -> Self {
+        Self { poller, evidence: EvidencePolicy::TrustSigned }
+    }
+}
+
+/// What a session is told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The pull that was asked for may be sent now.
+    Granted,
+    /// Pull `op` came to this.
+    Pulled {
+        /// The pull's number.
+        op: u32,
+        /// What its answer, or the lack of one, means.
+        outcome: Outcome,
+    },
+    /// The reply to the request that created the verification already stated something (R17). Counts only before any pull.
+    Created(Report),
+    /// A callback named this verification.
+    Callback(Callback),
+    /// A reason to pull that is not a callback: the user asked, or listening had a gap (R9).
+    Hint(Class),
+    /// The application has the revision, and said so.
+    HandedOver {
+        /// The revision's number.
+        revision: u32,
+    },
+    /// The application did not take the revision, and it will not be offered again.
+    DeadLettered {
+        /// The revision's number.
+        revision: u32,
+    },
+    /// The token request was refused for good.
+    CredentialsRefused,
+    /// The application wants no more.
+    Cancel,
+    /// The state comes from a snapshot: a pull in flight counts as failed, what was asked for is asked for again (R11).
+    Restored,
+}
+
+/// What a session asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// Permission for one pull; asked again when its class changes.
+    Ask {
+        /// How urgently.
+        class: Class,
+    },
+    /// Send the pull.
+    Pull {
+        /// Its number, to be repeated by its completion.
+        op: u32,
+        /// How long it may take.
+        within: Span,
+    },
+    /// Keep the body just fed in: it carries the newest verdict, and a revision may be made of it.
+    Keep {
+        /// Its content digest.
+        content: ContentDigest,
+    },
+    /// Give this revision to the application, under the key (provider, id, number), until it is confirmed.
+    HandOver(Revision),
+    /// Finished, but for a hand-over that is still awaited.
+    Ended {
+        /// How.
+        end: End,
+        /// A callback, or another hint, was never confirmed by a pull (R12).
+        unconfirmed: bool,
+    },
+}
+
+/// The n-th verdict that a session hands over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Revision {
+    /// 1, 2, 3, …; with provider and id, the idempotency key.
+    pub number: u32,
+    /// What the verification came to.
+    pub verdict: Verdict,
+    /// The digest of its content; names the kept body.
+    pub content: ContentDigest,
+    /// How we learned it.
+    pub evidence: Evidence,
+    /// The verdict is that of the revision before; only its content changed.
+    pub data_changed: bool,
+}
+
+/// A session as it is stored, with the clocks of the moment it was saved.
+///
+/// Restoring moves every instant to the new process' clock and lets the time that passed meanwhile pass for the session too. A wall
+/// clock that went back counts as no time passed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The layout; [`Snapshot::FORMAT`] for what this release writes.
+    format: u8,
+    /// The driver's clock when it was saved.
+    saved: Instant,
+    /// The wall clock when it was saved, in milliseconds since 1970.
+    saved_unix_ms: u64,
+    session: Session,
+}
+
+impl Snapshot {
+    /// The layout that this release writes and reads.
+    pub const FORMAT: u8 = 1;
+
+    /// The session as it stands.
+    #[must_use]
+    pub const fn new(session: Session, now: Instant, unix_ms: u64) -> Self {
+        Self { format: Self::FORMAT, saved: now, saved_unix_ms: unix_ms, session }
+    }
+
+    /// The session on the clock of this process; feed it [`Input::Restored`]. `None` when a later release wrote another layout.
+    #[must_use]
+    pub fn restore(self, now: Instant, unix_ms: u64) -> Option<Session> {
+        if self.format != Self::FORMAT {
+            return None;
+        }
+        let downtime = i64::try_from(unix_ms.saturating_sub(self.saved_unix_ms)).unwrap_or(i64::MAX);
+        let saved = i64::try_from(self.saved.as_millis()).unwrap_or(i64::MAX);
+        let shift = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_sub(saved);
+        let mut session = self.session;
+        session.map_times(|at| at.shifted(shift).shifted(downtime.saturating_neg()));
+        Some(session)
+    }
+}
+
+/// The most actions that one step makes: a callback that trusts a signature and reopens a session which ends in the same step.
+pub const MAX_ACTIONS: usize = 4;
+
+type List = Actions<Action, MAX_ACTIONS>;
+
+impl Session {
+    /// A new session. Its first pull is due at once: step it with a tick.
+    #[must_use]
+    pub const fn new(cx: Cx<'_, Policy>) -> Self {
+        Self {
+            poller: Poller::new(Cx { now: cx.now, policy: &cx.policy.poller, entropy: cx.entropy }),
+            latest_content: ContentDigest(0),
+            issued_content: ContentDigest(0),
+            fence: 1,
+            need: 0,
+            revision: 0,
+            latest_verdict: None,
+            issued_verdict: None,
+            hand_over: HandOver::Done,
+            phase: Phase::Open,
+        }
+    }
+
+    /// The newest adopted verdict.
+    #[must_use]
+    pub const fn verdict(&self) -> Option<Verdict> {
+        self.latest_verdict
+    }
+
+    /// The content of the newest adopted verdict.
+    #[must_use]
+    pub const fn content(&self) -> Option<ContentDigest> {
+        match self.latest_verdict {
+            Some(_) => Some(self.latest_content),
+            None => None,
+        }
+    }
+
+    /// The latest revision, confirmed or not.
+    #[must_use]
+    pub const fn last_revision(&self) -> Option<(u32, Verdict, ContentDigest)> {
+        match self.issued_verdict {
+            Some(verdict) => Some((self.revision, verdict, self.issued_content)),
+            None => None,
+        }
+    }
+
+    /// The revision that the application has not confirmed yet.
+    #[must_use]
+    pub const fn awaiting_hand_over(&self) -> Option<Revision> {
+        let (HandOver::Awaited(origin), Some(verdict)) = (self.hand_over, self.issued_verdict) else {
+            return None;
+        };
+        Some(Revision {
+            number: self.revision,
+            verdict,
+            content: self.issued_content,
+            evidence: match origin {
+                Origin::Pulled | Origin::PulledChange => Evidence::Pulled,
+                Origin::Signed => Evidence::Signed,
+            },
+            data_changed: matches!(origin, Origin::PulledChange),
+        })
+    }
+
+    /// Whether a settling verdict is known and the session still watches.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Settled)
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub const fn end(&self) -> Option<End> {
+        match self.phase {
+            Phase::Ended(end) => Some(end),
+            Phase::Open | Phase::Settled => None,
+        }
+    }
+
+    /// The class in which permission for a pull is being asked for, while it is.
+    #[must_use]
+    pub const fn wants(&self) -> Option<Class> {
+        self.poller.wants()
+    }
+
+    /// The child that decides when to pull.
+    #[must_use]
+    pub const fn poller(&self) -> &Poller {
+        &self.poller
+    }
+
+    /// Whether the two differ at most in the schedule of pulls, which a restored session makes anew. Only a step that changes more than
+    /// that must be saved before its actions are performed (G9).
+    #[must_use]
+    pub fn same_knowledge(&self, other: &Self) -> bool {
+        self.poller.same_knowledge(&other.poller) && Self { poller: other.poller, ..*self } == *other
+    }
+
+    fn next_op(&self) -> u32 {
+        self.poller.next_op()
+    }
+
+    /// Steps the child and translates what it asks for.
+    fn poll(&mut self, cx: Cx<'_, Policy>, input: poller::Input, actions: &mut List) -> Disposition {
+        let step = self.poller.step(cx.with(&cx.policy.poller), input);
+        for action in step.actions {
+            match action {
+                poller::Action::Ask { class } => actions.push(Action::Ask { class }),
+                poller::Action::Pull { op, within } => actions.push(Action::Pull { op, within }),
+                poller::Action::Ended(end) => self.ended(end, actions),
+            }
+        }
+        if self.poller.is_demanded() && self.need == 0 {
+            // A change signal whose pull showed nothing new demands another one (R9).
+            self.need = self.next_op();
+        }
+        step.disposition
+    }
+
+    fn ended(&mut self, end: poller::End, actions: &mut List) {
+        let end = match (end, self.phase) {
+            (_, Phase::Ended(already)) => already,
+            (poller::End::Elapsed, Phase::Open) => End::Expired,
+            (poller::End::Elapsed, Phase::Settled) => End::Watched,
+            (poller::End::Refused, Phase::Open | Phase::Settled) => End::Refused,
+            (poller::End::Stopped, Phase::Open | Phase::Settled) => End::Cancelled,
+        };
+        self.phase = Phase::Ended(end);
+        actions.push(Action::Ended { end, unconfirmed: self.need != 0 });
+    }
+
+    /// Takes evidence over as the newest knowledge (R1); says whether it shows anything new.
+    fn adopt(&mut self, report: Option<Report>, evidence: Evidence, actions: &mut List) -> bool {
+        self.fence = self.next_op();
+        let Some((verdict, content)) = report.and_then(|report| Some((report.verdict?, report.content)))
+        else {
+            return false;
+        };
+        let news = self.latest_verdict != Some(verdict) || self.latest_content != content;
+        if news {
+            self.latest_verdict = Some(verdict);
+            self.latest_content = content;
+            actions.push(Action::Keep { content });
+        }
+        self.issue(evidence, actions);
+        if matches!(self.phase, Phase::Open) && verdict.settles() {
+            self.phase = Phase::Settled;
+        }
+        news
+    }
+
+    /// Makes the next revision, if the newest verdict differs from the latest one's and none is awaited (R5, R6).
+    fn issue(&mut self, evidence: Evidence, actions: &mut List) {
+        let differs =
+            self.latest_verdict != self.issued_verdict || self.latest_content != self.issued_content;
+        if self.hand_over != HandOver::Done || self.latest_verdict.is_none() || !differs {
+            return;
+        }
+        let origin = match evidence {
+            Evidence::Signed => Origin::Signed,
+            Evidence::Pulled | Evidence::Unsigned if self.latest_verdict == self.issued_verdict => {
+                Origin::PulledChange
+            }
+            Evidence::Pulled | Evidence::Unsigned => Origin::Pulled,
+        };
+        self.revision = self.revision.saturating_add(1);
+        self.issued_verdict = self.latest_verdict;
+        self.issued_content = self.latest_content;
+        self.hand_over = HandOver::Awaited(origin);
+        if let Some(revision) = self.awaiting_hand_over() {
+            actions.push(Action::HandOver(revision));
+        }
+    }
+
+    /// What the poller has to do after evidence was adopted and `need` brought up to date.
+    fn plan(&self, news: bool) -> Then {
+        match (self.need, self.phase) {
+            (0, Phase::Open) => Then::Rest { news },
+            (0, Phase::Settled | Phase::Ended(_)) => Then::Watch { news },
+            (_, _) => Then::Demand,
+        }
+    }
+
+    /// After the provider said `deleted`, nothing follows.
+    fn delete(&mut self, actions: &mut List) {
+        self.phase = Phase::Ended(End::Deleted);
+        self.need = 0;
+        actions.push(Action::Ended { end: End::Deleted, unconfirmed: false });
+    }
+
+    fn hint(&mut self, cx: Cx<'_, Policy>, class: Class, signal: bool, actions: &mut List) -> Disposition {
+        self.need = self.next_op();
+        self.poll(cx, poller::Input::Hint { class, signal }, actions)
+    }
+
+    fn pulled(&mut self, cx: Cx<'_, Policy>, op: u32, outcome: Outcome, actions: &mut List) -> Disposition {
+        if op == 0 || op > self.poller.last_op() {
+            return Disposition::Illegal;
+        }
+        if self.end().is_some() {
+            return Disposition::Stale;
+        }
+        let report = match outcome {
+            Outcome::Report(report) => Some(report),
+            Outcome::NotReady(_) => None,
+            Outcome::Refused => return self.poll(cx, poller::Input::Refused { op }, actions),
+            Outcome::Failed(fault) => {
+                return self.poll(cx, poller::Input::Failed { op, retry_after: fault.retry_after }, actions);
+            }
+        };
+        if op < self.fence {
+            // Its pull was sent before what we know arrived: it may be older, so it only hints (R1).
+            self.hint(cx, Class::Confirming, false, actions);
+            self.poll(cx, poller::Input::Answered { op, then: Then::Demand }, actions);
+            return Disposition::Applied;
+        }
+        let news = self.adopt(report, Evidence::Pulled, actions);
+        if op >= self.need {
+            self.need = 0;
+        }
+        if report.is_some_and(|report| report.verdict == Some(Verdict::Deleted)) {
+            self.delete(actions);
+            self.poll_ended(cx, poller::Input::Answered { op, then: Then::Demand });
+            return Disposition::Applied;
+        }
+        if matches!(self.phase, Phase::Settled) && !matches!(self.plan(news), Then::Watch { .. }) {
+            // Settled, but a hint is still open: the deadline no longer applies, the demand does.
+            self.poll(cx, poller::Input::Settled, actions);
+        }
+        self.poll(cx, poller::Input::Answered { op, then: self.plan(news) }, actions)
+    }
+
+    /// Ends the child together with the session, which has said so already.
+    fn poll_ended(&mut self, cx: Cx<'_, Policy>, completion: poller::Input) {
+        let cx = cx.with(&cx.policy.poller);
+        let _: Step<_> = self.poller.step(cx, completion);
+        let _: Step<_> = self.poller.step(cx, poller::Input::Stop);
+    }
+
+    fn callback(&mut self, cx: Cx<'_, Policy>, callback: Callback, actions: &mut List) -> Disposition {
+        if self.end().is_some() {
+            let settled = self.latest_verdict.is_some_and(Verdict::settles);
+            self.phase = if settled { Phase::Settled } else { Phase::Open };
+            self.poller.reopen(cx.with(&cx.policy.poller), settled);
+        }
+        match callback {
+            Callback::Signed(report) => {
+                let trusted = cx.policy.evidence == EvidencePolicy::TrustSigned;
+                if trusted && self.latest_verdict.is_none() && report.verdict.is_some() {
+                    self.adopt(Some(report), Evidence::Signed, actions);
+                    if report.verdict == Some(Verdict::Deleted) {
+                        self.delete(actions);
+                        self.poll_ended(cx, poller::Input::Tick);
+                        return Disposition::Applied;
+                    }
+                    if self.is_settled() {
+                        self.poll(cx, poller::Input::Settled, actions);
+                    }
+                }
+                self.hint(cx, Class::Confirming, false, actions)
+            }
+            Callback::SignedSignal => self.hint(cx, Class::Confirming, true, actions),
+            Callback::Unsigned => self.hint(cx, Class::Confirming, false, actions),
+            Callback::WrongSignature => self.hint(cx, Class::Audit, false, actions),
+        }
+    }
+
+    fn created(&mut self, cx: Cx<'_, Policy>, report: Report, actions: &mut List) -> Disposition {
+        if self.end().is_some() || self.poller.last_op() != 0 || self.latest_verdict.is_some() {
+            // Knowledge has arrived by another road meanwhile; the reply may be older.
+            return self.hint_unless_ended(cx, Class::Confirming, actions);
+        }
+        self.adopt(Some(report), Evidence::Pulled, actions);
+        if report.verdict == Some(Verdict::Deleted) {
+            self.delete(actions);
+            self.poll_ended(cx, poller::Input::Tick);
+            return Disposition::Applied;
+        }
+        if self.is_settled() {
+            self.poll(cx, poller::Input::Settled, actions);
+        }
+        Disposition::Applied
+    }
+
+    fn hint_unless_ended(&mut self, cx: Cx<'_, Policy>, class: Class, actions: &mut List) -> Disposition {
+        if self.end().is_some() { Disposition::NoOp } else { self.hint(cx, class, false, actions) }
+    }
+
+    fn confirmed(&mut self, revision: u32, actions: &mut List) -> Disposition {
+        if revision == 0 || revision > self.revision {
+            return Disposition::Illegal;
+        }
+        if revision < self.revision {
+            return Disposition::Stale;
+        }
+        if self.hand_over == HandOver::Done {
+            return Disposition::NoOp;
+        }
+        self.hand_over = HandOver::Done;
+        self.issue(Evidence::Pulled, actions);
+        Disposition::Applied
+    }
+
+    fn refuse(&mut self, cx: Cx<'_, Policy>, actions: &mut List) -> Disposition {
+        if self.end().is_some() {
+            return Disposition::NoOp;
+        }
+        self.phase = Phase::Ended(End::Refused);
+        self.poll(cx, poller::Input::Stop, actions)
+    }
+
+    fn restored(&mut self, cx: Cx<'_, Policy>, actions: &mut List) -> Disposition {
+        let disposition = self.poll(cx, poller::Input::Restored, actions);
+        match self.awaiting_hand_over() {
+            Some(revision) => {
+                actions.push(Action::HandOver(revision));
+                Disposition::Applied
+            }
+            None => disposition,
+        }
+    }
+}
+
+impl Machine for Session {
+    type Policy = Policy;
+    type Input = Input;
+    type Action = Action;
+    type Actions = List;
+
+    const TICK: Input = Input::Tick;
+
+    fn step(&mut self, cx: Cx<'_, Policy>, input: Input) -> Step<List> {
+        let mut actions = List::NONE;
+        // Deadlines that decide an outcome come before the input: at the deadline an input is late.
+        let passed = self.poller.pass_deadlines(cx.with(&cx.policy.poller));
+        if passed && let Some(end) = self.poller.end() {
+            self.ended(end, &mut actions);
+        }
+        let disposition = match input {
+            Input::Tick => {
+                let disposition = self.poll(cx, poller::Input::Tick, &mut actions);
+                if passed { Disposition::Applied } else { disposition }
+            }
+            Input::Granted => self.poll(cx, poller::Input::Granted, &mut actions),
+            Input::Pulled { op, outcome } => self.pulled(cx, op, outcome, &mut actions),
+            Input::Created(report) => self.created(cx, report, &mut actions),
+            Input::Callback(callback) => self.callback(cx, callback, &mut actions),
+            Input::Hint(class) => self.hint_unless_ended(cx, class, &mut actions),
+            Input::HandedOver { revision } | Input::DeadLettered { revision } => {
+                self.confirmed(revision, &mut actions)
+            }
+            Input::CredentialsRefused => self.refuse(cx, &mut actions),
+            Input::Cancel if self.end().is_some() => Disposition::NoOp,
+            Input::Cancel => self.poll(cx, poller::Input::Stop, &mut actions),
+            Input::Restored => self.restored(cx, &mut actions),
+        };
+        if self.poller.end().is_none() && disposition != Disposition::Applied {
+            // Timers that are due run whatever became of the input.
+            self.poll(cx, poller::Input::Tick, &mut actions);
+        } else if matches!(input, Input::HandedOver { .. } | Input::DeadLettered { .. } | Input::Created(_)) {
+            self.poll(cx, poller::Input::Tick, &mut actions);
+        }
+        Step { actions, next: self.next(cx.policy), disposition }
+    }
+
+    fn next(&self, policy: &Policy) -> Next {
+        match (self.poller.next(&policy.poller), self.hand_over) {
+            (Next::Over, HandOver::Awaited(_)) => Next::Input,
+            (next, HandOver::Done | HandOver::Awaited(_)) => next,
+        }
+    }
+
+    fn outstanding(&self, policy: &Policy) -> List {
+        let mut actions = List::NONE;
+        for action in self.poller.outstanding(&policy.poller) {
+            match action {
+                poller::Action::Ask { class } => actions.push(Action::Ask { class }),
+                poller::Action::Pull { op, within } => actions.push(Action::Pull { op, within }),
+                poller::Action::Ended(_) => {}
+            }
+        }
+        if let Some(revision) = self.awaiting_hand_over() {
+            actions.push(Action::HandOver(revision));
+        }
+        actions
+    }
+
+    fn map_times(&mut self, f: impl FnMut(Instant) -> Instant) {
+        self.poller.map_times(f);
+    }
+}
+
+impl Describe for Session {
+    const NAME: &'static str = "session";
+
+    const TRANSITIONS: &'static [Transition] = &[
+        row("Open", "Pulled", "Settled"),
+        row("Open", "Created", "Settled"),
+        row("Open", "Callback", "Settled"),
+        row("Open", "Tick", "Ended"),
+        row("Open", "Pulled", "Ended"),
+        row("Open", "Created", "Ended"),
+        row("Open", "Callback", "Ended"),
+        row("Open", "CredentialsRefused", "Ended"),
+        row("Open", "Cancel", "Ended"),
+        row("Settled", "Tick", "Ended"),
+        row("Settled", "Pulled", "Ended"),
+        row("Settled", "CredentialsRefused", "Ended"),
+        row("Settled", "Cancel", "Ended"),
+        row("Ended", "Callback", "Open"),
+        row("Ended", "Callback", "Settled"),
+    ];
+
+    fn state(&self) -> &'static str {
+        match self.phase {
+            Phase::Open => "Open",
+            Phase::Settled => "Settled",
+            Phase::Ended(_) => "Ended",
+        }
+    }
+
+    fn input_name(input: &Input) -> &'static str {
+        match input {
+            Input::Tick => "Tick",
+            Input::Granted => "Granted",
+            Input::Pulled { .. } => "Pulled",
+            Input::Created(_) => "Created",
+            Input::Callback(_) => "Callback",
+            Input::Hint(_) => "Hint",
+            Input::HandedOver { .. } => "HandedOver",
+            Input::DeadLettered { .. } => "DeadLettered",
+            Input::CredentialsRefused => "CredentialsRefused",
+            Input::Cancel => "Cancel",
+            Input::Restored => "Restored",
+        }
+    }
+}

@@ -47,6 +47,12 @@ impl Instant {
         Self::from_millis(self.0.get().saturating_sub(span.as_millis() as u64))
     }
 
+    /// The moment `millis` milliseconds earlier, at least [`Instant::EARLIEST`].
+    #[must_use]
+    pub const fn before_millis(self, millis: u32) -> Self {
+        Self::from_millis(self.0.get().saturating_sub(millis as u64))
+    }
+
     /// Milliseconds from `earlier` to `self`; zero when `earlier` is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {

@@ -365,6 +365,15 @@ impl Token {
         matches!(self.phase, Phase::Refused)
     }
 
+    /// Whether nothing can be done for a token but to wait: its request is under way, or backing off.
+    #[must_use]
+    pub const fn is_coming(&self) -> bool {
+        match self.phase {
+            Phase::Requesting { .. } | Phase::Draining { .. } | Phase::BackingOff { .. } => true,
+            Phase::Absent | Phase::Asking | Phase::Valid { .. } | Phase::Refused => false,
+        }
+    }
+
     /// The state for another process: the token's bytes are not there (R11), and no request is under way. What was wanted is asked for
     /// again by [`Machine::outstanding`].
     #[must_use]

@@ -1,0 +1,135 @@
+//! Deadlines of many machines: an indexed 4-ary heap. The order is total, by moment and then by index, so that runs repeat exactly;
+//! the earliest deadline is always exact.
+
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+const ABSENT: u32 = u32::MAX;
+
+/// At most one deadline for each index.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    pub(super) heap: Vec<(Instant, u32)>,
+    /// Where each index stands in the heap.
+    pub(super) places: Vec<u32>,
+}
+
+impl Timers {
+    /// Sets, moves or removes the deadline of `index`.
+    pub(crate) fn set(&mut self, index: u32, at: Option<Instant>) {
+        let slot = index as usize;
+        if self.places.len() <= slot {
+            if at.is_none() {
+                return;
+            }
+            self.places.resize(slot + 1, ABSENT);
+        }
+        let place = self.places.get(slot).copied().unwrap_or(ABSENT);
+        match (place, at) {
+            (ABSENT, None) => {}
+            (ABSENT, Some(at)) => {
+                self.heap.push((at, index));
+                self.put(self.heap.len() - 1, (at, index));
+                self.up(self.heap.len() - 1);
+            }
+            (place, Some(at)) => {
+                self.put(place as usize, (at, index));
+                self.settle(place as usize);
+            }
+            (place, None) => self.remove(place as usize),
+        }
+    }
+
+    /// The earliest deadline and whose it is.
+    pub(crate) fn first(&self) -> Option<(Instant, u32)> {
+        self.heap.first().copied()
+    }
+
+    fn remove(&mut self, place: usize) {
+        if let Some((_, index)) = self.heap.get(place).copied() {
+            self.note(index, ABSENT);
+        }
+        if let Some(last) = self.heap.pop()
+            && place < self.heap.len()
+        {
+            self.put(place, last);
+            self.settle(place);
+        }
+    }
+
+    fn note(&mut self, index: u32, place: u32) {
+        if let Some(slot) = self.places.get_mut(index as usize) {
+            *slot = place;
+        }
+    }
+
+    fn put(&mut self, place: usize, entry: (Instant, u32)) {
+        if let Some(slot) = self.heap.get_mut(place) {
+            *slot = entry;
+            self.note(entry.1, u32::try_from(place).unwrap_or(ABSENT));
+        }
+    }
+
+    fn settle(&mut self, place: usize) {
+        self.up(place);
+        self.down(place);
+    }
+
+    fn up(&mut self, mut place: usize) {
+        while place > 0 {
+            let parent = (place - 1) / 4;
+            match (self.heap.get(parent).copied(), self.heap.get(place).copied()) {
+                (Some(above), Some(here)) if here < above => {
+                    self.put(parent, here);
+                    self.put(place, above);
+                    place = parent;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn down(&mut self, mut place: usize) {
+        loop {
+            let first = place * 4 + 1;
+            let least = (first..first + 4)
+                .filter_map(|child| self.heap.get(child).map(|entry| (*entry, child)))
+                .min();
+            match (least, self.heap.get(place).copied()) {
+                (Some((below, child)), Some(here)) if below < here => {
+                    self.put(place, below);
+                    self.put(child, here);
+                    place = child;
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn the_first_deadline_is_that_of_a_sorted_map(
+            script in proptest::collection::vec((0u32..40, proptest::option::of(1u64..50)), 1..300)
+        ) {
+            let mut timers = Timers::default();
+            let mut reference = BTreeMap::new();
+            for (index, at) in script {
+                let at = at.map(Instant::from_millis);
+                timers.set(index, at);
+                match at {
+                    Some(at) => { reference.insert(index, at); }
+                    None => { reference.remove(&index); }
+                }
+                let first = reference.iter().map(|(index, at)| (*at, *index)).min();
+                prop_assert_eq!(timers.first(), first);
+            }
+        }
+    }
+}

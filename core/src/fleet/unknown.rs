@@ -1,0 +1,122 @@
+//! Callbacks for ids that nobody has opened yet (R15): a bounded ring, signed ones evicted last.
+
+use super::IdKey;
+use crate::evidence::Callback;
+use crate::time::{Instant, Span};
+use alloc::collections::VecDeque;
+
+/// How much of what nobody knows is kept, for each provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnknownPolicy {
+    /// The most callbacks.
+    pub count: u32,
+    /// The most bytes of their bodies together.
+    pub bytes: u64,
+    /// How long one is kept.
+    pub age: Span,
+}
+
+impl Default for UnknownPolicy {
+    /// A thousand callbacks of 64 MiB together, for 26 hours: longer than ShareID's last retry.
+    fn default() -> Self {
+        Self { count: 1_000, bytes: 64 << 20, age: Span::hours(26) }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: IdKey,
+    callback: Callback,
+    received: Instant,
+    bytes: u32,
+}
+
+impl Entry {
+    const fn is_signed(&self) -> bool {
+        match self.callback {
+            Callback::Signed(_) | Callback::SignedSignal => true,
+            Callback::Unsigned | Callback::WrongSignature => false,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Unknown {
+    entries: VecDeque<Entry>,
+    bytes: u64,
+}
+
+impl Unknown {
+    /// Keeps one more, at the price of others: the oldest unsigned first, then the oldest. One that is larger than the whole ring is
+    /// not kept; opening its session pulls at once, so that costs latency and never a verdict.
+    pub(crate) fn keep(
+        &mut self,
+        policy: &UnknownPolicy,
+        now: Instant,
+        id: IdKey,
+        callback: Callback,
+        bytes: u32,
+    ) {
+        if policy.count == 0 || u64::from(bytes) > policy.bytes {
+            return;
+        }
+        while self.entries.front().is_some_and(|entry| now >= entry.received.after(policy.age)) {
+            self.remove(0);
+        }
+        let count = usize::try_from(policy.count).unwrap_or(usize::MAX);
+        while self.entries.len() >= count || self.bytes + u64::from(bytes) > policy.bytes {
+            let oldest_unsigned = self.entries.iter().position(|entry| !entry.is_signed());
+            self.remove(oldest_unsigned.unwrap_or(0));
+        }
+        self.bytes += u64::from(bytes);
+        self.entries.push_back(Entry { id, callback, received: now, bytes });
+    }
+
+    /// Takes the oldest one kept for `id`.
+    pub(crate) fn take(&mut self, id: IdKey) -> Option<Callback> {
+        let place = self.entries.iter().position(|entry| entry.id == id)?;
+        self.remove(place).map(|entry| entry.callback)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Entry> {
+        let entry = self.entries.remove(place)?;
+        self.bytes = self.bytes.saturating_sub(u64::from(entry.bytes));
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn r15_the_ring_is_bounded_and_evicts_signed_callbacks_last(
+            script in proptest::collection::vec((any::<bool>(), 1u32..40, 0u64..20), 1..200)
+        ) {
+            let policy = UnknownPolicy { count: 8, bytes: 100, age: Span::millis(50) };
+            let mut ring = Unknown::default();
+            let mut now = Instant::from_millis(1);
+            for (signed, bytes, passed) in script {
+                now = now.shifted(passed as i64);
+                let signed_before = ring.entries.iter().filter(|entry| entry.is_signed()).count();
+                let unsigned_before = ring.entries.len() - signed_before;
+                let expired = ring.entries.iter().filter(|entry| now >= entry.received.after(policy.age)).count();
+                let callback = if signed { Callback::SignedSignal } else { Callback::Unsigned };
+                ring.keep(&policy, now, IdKey::new("shufti", "x"), callback, bytes);
+                prop_assert!(ring.entries.len() <= 8 && ring.bytes <= 100);
+                prop_assert_eq!(ring.bytes, ring.entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>());
+                let signed_now = ring.entries.iter().filter(|entry| entry.is_signed()).count();
+                let unsigned_now = ring.entries.len() - signed_now;
+                if expired == 0 && signed_now < signed_before + usize::from(signed) {
+                    prop_assert!(unsigned_now <= usize::from(!signed), "{unsigned_before} unsigned were there");
+                }
+            }
+        }
+    }
+}
