@@ -1,4 +1,6 @@
 //! The rules of the session, one test each, on a session driven by hand.
+#![allow(clippy::wildcard_enum_match_arm)] // A test names the actions it is about.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // A helper of a test fails like a test.
 
 use idv_core::evidence::{
     Callback, ContentDigest, Evidence, Fault, FaultKind, NotReady, Outcome, Report, Verdict,
