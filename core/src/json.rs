@@ -89,6 +89,7 @@ impl<'a> Reading<'a> {
 /// The members of a body, in its order, repeated ones repeated.
 #[derive(Clone, Default)]
 pub struct Object<'a> {
+    text: &'a str,
     members: Vec<(&'a RawValue, &'a RawValue)>,
 }
 
@@ -108,6 +109,12 @@ impl<'a> Object<'a> {
         found.next().is_none().then_some(Value(value.get()))
     }
 
+    /// The object as one value.
+    #[must_use]
+    pub(crate) fn whole(&self) -> Value<'a> {
+        Value(self.text)
+    }
+
     /// Every member, with its name.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + '_ {
         self.members.iter().map(|(key, value)| (decode(key.get()), Value(value.get())))
@@ -121,7 +128,7 @@ impl fmt::Debug for Object<'_> {
 }
 
 fn read_object(text: &str) -> Reading<'_> {
-    let mut object = Object { members: Vec::with_capacity(16) };
+    let mut object = Object { text: text.trim(), members: Vec::with_capacity(16) };
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Collect(&mut object.members).deserialize(&mut reader).and_then(|()| reader.end());
     let unreadable = match read {
@@ -530,20 +537,6 @@ fn chars(raw: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// Appends `text` to `out` as a JSON string, quotes included.
-pub fn push_string(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            0..0x20 => out.extend(format!("\\u{byte:04x}").bytes()),
-            byte => out.push(byte),
-        }
-    }
-    out.push(b'"');
-}
-
 /// Builds a [`ContentDigest`] that depends on what is said, not on how it is written (R5).
 ///
 /// Members are taken in the order of their names, strings decoded, a number as its digits. Members that say nothing (`null`, `""`, `[]`,
@@ -562,7 +555,7 @@ impl<'a> Content<'a> {
     /// Begins a digest. `kind` keeps digests of different kinds of content apart.
     #[must_use]
     pub fn new(kind: &str) -> Self {
-        let mut content = Self { sha: Sha256::new(), open: Vec::new() };
+        let mut content = Self { sha: Sha256::new(), open: Vec::with_capacity(32) };
         content.text(kind);
         content
     }

@@ -9,7 +9,7 @@
 )]
 
 use idv_core::evidence::ContentDigest;
-use idv_core::json::{Body, Content, Kind, MAX_DEPTH, UNREPEATABLE, Value, push_string};
+use idv_core::json::{Body, Content, Kind, MAX_DEPTH, UNREPEATABLE, Value};
 use proptest::prelude::*;
 use serde_json::Value as Plain;
 
@@ -279,12 +279,5 @@ proptest! {
         let mut content = Content::new("test");
         content.value(reading.object.get("it"));
         let _ = content.finish();
-    }
-
-    #[test]
-    fn pushed_strings_are_read_back(text in any::<String>()) {
-        let mut out = Vec::new();
-        push_string(&mut out, &text);
-        prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
     }
 }
