@@ -18,6 +18,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A machine's policy.
 pub type PolicyOf<S> = <<S as Subject>::Machine as Machine>::Policy;
@@ -165,13 +166,18 @@ fn runs<S: Subject>() -> impl Strategy<Value = Run<S>> {
 pub fn hold<S: Subject>() -> Result<(), String> {
     let cases = Config::default().cases.saturating_mul(4);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
-    let checked = TestRunner::new(config)
-        .run(&runs::<S>(), |(policy, start, moves)| walk::<S>(&policy, start, &moves, every_law::<S>));
+    let checked = TestRunner::new(config).run(&runs::<S>(), |(policy, start, moves)| {
+        walk::<S>(&policy, start, &moves, |machine, cx, input| {
+            unpanicked(|| every_law::<S>(machine, cx, input))?
+        })
+    });
+
     match checked {
         Ok(()) => Ok(()),
         Err(TestError::Fail(reason, (policy, start, moves))) => Err(format!(
-            "{}: {reason}\nunder {policy:?}\nstarted from bits {start}, moves {moves:#?}",
-            S::Machine::NAME
+            "{}: {reason}\nunder {policy:?}\nafter this run:\n{}",
+            S::Machine::NAME,
+            trace::<S>(&policy, start, &moves)
         )),
         Err(TestError::Abort(reason)) => Err(format!("{}: gave up: {reason}", S::Machine::NAME)),
     }
@@ -222,6 +228,27 @@ pub fn each_step<S: Subject>(
     Ok(())
 }
 
+/// The run in words, one line per step, to its end or to the step that panics.
+fn trace<S: Subject>(policy: &PolicyOf<S>, start: u64, moves: &[Move]) -> String {
+    let mut lines = String::new();
+    let told = walk::<S>(policy, start, moves, |machine, cx, input| {
+        lines.push_str(&format!("  {:?} entropy {}: {input:?}\n    in {machine:?}\n", cx.now, cx.entropy));
+        let (_, step) = unpanicked(|| stepped(machine, cx, input))?;
+        lines.push_str(&format!("    {:?} {:?} {:?}\n", step.disposition, step.actions, step.next));
+        Ok(())
+    });
+    told.map_or_else(|reason| format!("{lines}    {reason}"), |()| lines.clone())
+}
+
+/// What `f` returns, or its panic as a failed case.
+fn unpanicked<T>(f: impl FnOnce() -> T) -> Result<T, TestCaseError> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|cause| {
+        let said = cause.downcast_ref::<&str>().map(ToString::to_string);
+        let said = said.or_else(|| cause.downcast_ref::<String>().cloned());
+        TestCaseError::fail(format!("it panicked: {}", said.unwrap_or_default()))
+    })
+}
+
 /// One run: the machine is stepped as the moves say, and `look` looks at every step before it is taken.
 fn walk<S: Subject>(
     policy: &PolicyOf<S>,
@@ -243,9 +270,7 @@ fn walk<S: Subject>(
         .max(FLOOR);
         let cx = Cx::new(now, policy, step.entropy);
         let input = S::input(&Seen { machine: &machine, policy, now, asked: &asked }, &mut Draw(step.bits));
-        look(machine, cx, input).map_err(|reason| {
-            TestCaseError::fail(format!("{reason}\nin {machine:?}\nat {now:?}, input {input:?}"))
-        })?;
+        look(machine, cx, input)?;
         asked.extend(machine.step(cx, input).actions);
     }
     Ok(())
