@@ -19,6 +19,7 @@ pub mod machine;
 pub mod poller;
 pub mod provider;
 pub mod receipt;
+pub mod rules;
 pub mod secret;
 pub mod session;
 pub mod shareid;

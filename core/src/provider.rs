@@ -3,6 +3,7 @@
 
 use crate::evidence::{Callback, Fault, Outcome, Verdict};
 use crate::http::{Answer, Headers, Request};
+use crate::rules::Rules;
 use crate::secret::Secret;
 use crate::time::Span;
 use alloc::boxed::Box;
@@ -15,6 +16,9 @@ use serde::Serialize;
 pub trait Provider: fmt::Debug + Send + Sync {
     /// The provider's name in output and in keys: `shareid`, `shufti`.
     fn name(&self) -> &'static str;
+
+    /// What the provider's contract says about tokens, cadence, limits and deadlines; where it is silent, our own caution.
+    fn rules(&self) -> Rules;
 
     /// Fills in the request for a token. Returns `false` when this account needs none (HTTP Basic).
     fn token_request(&self, request: &mut Request) -> bool;

@@ -4,7 +4,10 @@
 //! (`get-result-onboarding`, `get-a-token-onboarding`, …) below the same site. The base URL is nowhere spelled out: ShareID hands it over with
 //! the credentials. What the documents leave open and we had to choose says so.
 
+use crate::rules::Rules;
+use crate::session::EvidencePolicy;
 use crate::time::Span;
+use crate::token::Mode;
 
 /// How long a fetch token lives (fetch page: "TTL of 10 minutes"). The token may be used for many fetches.
 pub const FETCH_TOKEN_TTL: Span = Span::mins(10);
@@ -51,6 +54,26 @@ pub const SESSION_DURATION_DEFAULT: Span = Span::secs(600);
 
 /// The `detail` of the 200 that means *not ready* (fetch page). An id that ShareID never issued very probably looks the same.
 pub const NOT_READY_DETAIL: &str = "applicant not found";
+
+/// How long a session waits for its first settling verdict, unless told otherwise; our own choice: the longest user session and a quarter
+/// of an hour for the analysis.
+pub const DEFAULT_DEADLINE: Span = Span::mins(75);
+
+/// The contract as the machines take it.
+pub const RULES: Rules = Rules {
+    token_mode: Mode::Reusable,
+    token_ttl: FETCH_TOKEN_TTL,
+    cadence: CADENCE,
+    interval: CADENCE,
+    deadline: DEFAULT_DEADLINE,
+    call_timeout: Span::secs(10),
+    calls: DEFAULT_BUDGET_CALLS,
+    window: DEFAULT_BUDGET_WINDOW,
+    burst: 20,
+    evidence: EvidencePolicy::ConfirmByPull,
+    watch: None,
+    audit: Some(Span::hours(24)),
+};
 
 /// The two kinds of verification.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -29,6 +29,7 @@ use crate::http::{Answer, BaseUrl, BaseUrlError, Headers, Request, is_field_text
 use crate::provider::{
     CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Statement, TokenAnswer, Unreadable,
 };
+use crate::rules::Rules;
 use crate::secret::Secret;
 use alloc::boxed::Box;
 use core::fmt;
@@ -129,6 +130,10 @@ impl Account {
 impl Provider for Account {
     fn name(&self) -> &'static str {
         "shareid"
+    }
+
+    fn rules(&self) -> Rules {
+        contract::RULES
     }
 
     fn token_request(&self, request: &mut Request) -> bool {

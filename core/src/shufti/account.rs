@@ -8,7 +8,9 @@ use crate::http::{Answer, BaseUrl, BaseUrlError, Headers, Request};
 use crate::provider::{
     CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Statement, TokenAnswer, Unreadable,
 };
+use crate::rules::Rules;
 use crate::secret::Secret;
+use crate::token::Mode;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -208,6 +210,14 @@ impl core::error::Error for BuildError {}
 impl Provider for Account {
     fn name(&self) -> &'static str {
         "shufti"
+    }
+
+    fn rules(&self) -> Rules {
+        let token_mode = match self.auth {
+            AuthMode::Basic => Mode::NotNeeded,
+            AuthMode::AccessToken => Mode::SingleUse,
+        };
+        Rules { token_mode, ..contract::RULES }
     }
 
     fn token_request(&self, request: &mut Request) -> bool {

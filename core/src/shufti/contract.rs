@@ -1,7 +1,10 @@
 //! What Shufti Pro's documents promise, as constants. Each names its source; where the documents contradict each other, both readings
 //! are given and the safer one is taken. All of it can be overridden where it is used, for accounts differ.
 
+use crate::rules::Rules;
+use crate::session::EvidencePolicy;
 use crate::time::Span;
+use crate::token::Mode;
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
@@ -53,6 +56,30 @@ pub const CALLS_TRIAL: u32 = 20;
 /// Calls per [`CALL_WINDOW`] of a production account. Source: developers.shuftipro.com, KYC, rate limiting and webhook IPs, says 60; the
 /// page on system insights and request limits says 120.
 pub const CALLS_PRODUCTION: u32 = 60;
+
+/// The least time between two pulls of one verification; our own choice, for no cadence is published (developers.shuftipro.com has none).
+pub const CADENCE: Span = Span::secs(5);
+
+/// How long a session waits for its first settling verdict, unless told otherwise; our own choice: [`REQUEST_TTL`] and a quarter of an hour
+/// for the verification.
+pub const DEFAULT_DEADLINE: Span = Span::mins(75);
+
+/// The contract as the machines take it, for HTTP Basic. The budget is that of a trial account, which a production account keeps within
+/// too.
+pub const RULES: Rules = Rules {
+    token_mode: Mode::NotNeeded,
+    token_ttl: ACCESS_TOKEN_TTL,
+    cadence: CADENCE,
+    interval: CADENCE,
+    deadline: DEFAULT_DEADLINE,
+    call_timeout: Span::secs(10),
+    calls: CALLS_TRIAL,
+    window: CALL_WINDOW,
+    burst: 4,
+    evidence: EvidencePolicy::ConfirmByPull,
+    watch: None,
+    audit: Some(Span::hours(24)),
+};
 
 /// The status that ends a callback's retries. Source: Shufti's support pages say 200; developers.shuftipro.com, callback logs, takes any
 /// 2xx. 200 satisfies both.
