@@ -193,7 +193,7 @@ enum Said<'a> {
 impl<'a> Said<'a> {
     /// A result has readable `reasons` and no `detail`. A body that has both, or neither, is not guessed at.
     fn of(object: Object<'a>, hidden: Hidden<'_>) -> Result<Self, String> {
-        let document = Document::new(object.clone());
+        let document = Document::new(object);
         if let Some(cause) = absence(&document) {
             return Ok(Self::NotReady(cause));
         }
@@ -204,7 +204,7 @@ impl<'a> Said<'a> {
             }
             (None, Some(verdict), _) => Ok(Self::Result(verdict, document)),
             (None, None, problem) => {
-                Err(format!("{}; {}", problem.unwrap_or_default(), members(&object, hidden)))
+                Err(format!("{}; {}", problem.unwrap_or_default(), members(document.object(), hidden)))
             }
         }
     }

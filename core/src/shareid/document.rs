@@ -74,23 +74,26 @@ impl<'a> Document<'a> {
         let mut reasons: Vec<Cow<'a, str>> = self.reasons().codes().collect();
         reasons.sort_unstable();
         let document = self.object.get("document");
-        let mut data: Vec<(Cow<'a, str>, Value<'a>)> =
-            document.into_iter().flat_map(Value::members).collect();
-        data.retain(|(name, value)| {
-            !value.is_empty() && !Image::ALL.iter().any(|image| image.as_str() == name)
-        });
+        let is_image = |name: &str| Image::ALL.iter().any(|image| image.as_str() == name);
+        let members = document.into_iter().flat_map(Value::members);
+        let mut data: Vec<_> = members.filter(|(name, value)| !value.is_empty() && !is_image(name)).collect();
         data.sort_by(|(one, _), (other, _)| one.cmp(other));
 
         let mut content = Content::new("shareid");
-        content.text(&reasons.len().to_string());
         for reason in &reasons {
+            content.text("reason");
             content.text(reason);
         }
+        content.text("document");
         for (name, value) in data {
             content.text(&name);
             content.value(Some(value));
         }
         content.finish()
+    }
+
+    pub(super) const fn object(&self) -> &Object<'a> {
+        &self.object
     }
 
     fn text(&self, name: &str) -> Option<Cow<'a, str>> {
