@@ -875,6 +875,7 @@ impl Describe for Poller {
         row("InFlight", "Restored", "Waiting"),
         row("Resting", "Hint", "Waiting"),
         row("Resting", "Hint", "Asking"),
+        row("Resting", "Answered", "Waiting"),
         row("Waiting", "Tick", "Ended"),
         row("Asking", "Tick", "Ended"),
         row("InFlight", "Tick", "Ended"),

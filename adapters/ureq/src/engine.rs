@@ -1,0 +1,599 @@
+//! The driver loop: one thread that steps the fleet, starts what it asks for, and waits for whatever comes next.
+//!
+//! ```text
+//!              ┌──────────────── fleet ─▶ actions ─▶ save, then start ──┐
+//!              │                                                        ▼
+//!   inbox ─▶ message ◀─ completions, callbacks, commands ─── calls · recorders · handlers, on threads of their own
+//! ```
+//!
+//! Nothing here waits for the network or the application, and nothing here decides: the fleet says what to do and when to come back.
+
+use crate::calls::{Caller, Pulled};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::intake::Arrived;
+use crate::pool::Pool;
+use crate::report::{Event, Revision, Status};
+use crate::session::{Body, HandOver, Kept, Session};
+use crate::store::AnyStore;
+use crate::transport::{Failure, Received};
+use idv_core::delivery::{self, Delivery};
+use idv_core::evidence::{Callback, Evidence, Outcome};
+use idv_core::fleet::{AccountId, Action, At, Fleet, Key, OpenError, Routed, Wake};
+use idv_core::machine::{Describe, Disposition};
+use idv_core::provider::{Provider, TokenAnswer};
+use idv_core::secret::Secret;
+use idv_core::time::{Instant, Span};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::time::Duration;
+
+mod hand_over;
+mod persist;
+
+pub use persist::RestoreError;
+
+/// The most steps of the fleet before the inbox is looked at again.
+const WORK: u32 = 256;
+
+/// The longest wait without looking at the clock: the standard library's timers stand still while the computer sleeps, our clock
+/// does not.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How soon a save that failed is tried again.
+const STORE_RETRY: Span = Span::secs(1);
+
+/// The most callbacks remembered for verifications that nobody opened yet, to be marked applied when somebody does.
+const MOST_UNKNOWN: usize = 1_000;
+
+pub(crate) type Handler = Arc<dyn Fn(&Revision) -> Result<(), HandOverError> + Send + Sync>;
+pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Why the application did not take a revision.
+pub type HandOverError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What comes into the inbox.
+pub(crate) enum Message {
+    Open {
+        account: AccountId,
+        id: String,
+        created: Option<Received>,
+        reply: SyncSender<Result<Key, OpenError>>,
+    },
+    Cancel {
+        key: Key,
+    },
+    Look {
+        key: Key,
+        reply: SyncSender<Option<Status>>,
+    },
+    Callback(Arrived),
+    Pulled {
+        key: Key,
+        op: u32,
+        generation: u32,
+        pulled: Pulled,
+    },
+    Token {
+        account: AccountId,
+        op: u32,
+        answer: TokenAnswer,
+    },
+    Handled {
+        key: Key,
+        number: u32,
+        attempt: u8,
+        result: Result<(), String>,
+    },
+    Stop,
+}
+
+/// What the engine is made of.
+pub(crate) struct Parts {
+    pub(crate) fleet: Fleet,
+    pub(crate) accounts: BTreeMap<AccountId, AccountEntry>,
+    pub(crate) store: Box<dyn AnyStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Entropy,
+    pub(crate) caller: Caller,
+    pub(crate) calls: Pool,
+    pub(crate) handlers: Pool,
+    pub(crate) handler: Handler,
+    pub(crate) hand_over: delivery::Policy,
+    pub(crate) observer: Observer,
+    pub(crate) outbox: SyncSender<Message>,
+    pub(crate) drain: Duration,
+}
+
+pub(crate) struct AccountEntry {
+    pub(crate) provider: Arc<dyn Provider>,
+    /// Tells the accounts of one provider apart in the store: where it pulls.
+    pub(crate) label: String,
+    pub(crate) tokens: BTreeMap<u32, Arc<Secret>>,
+}
+
+pub(crate) struct Engine {
+    parts: Parts,
+    sessions: BTreeMap<Key, Session>,
+    /// When a hand-over wants to be told the time.
+    hand_overs: BTreeSet<(Instant, Key)>,
+    /// Sessions with a save that failed.
+    unsaved: BTreeSet<Key>,
+    retry_saves: Option<Instant>,
+    /// Records of verifications that nobody opened yet.
+    unknown: VecDeque<(&'static str, String, u64)>,
+    /// Completions of what could not even be started.
+    at_once: VecDeque<Message>,
+}
+
+/// The body that is fed in with an input, should the fleet want it kept.
+type Fed<'a> = Option<(Evidence, &'a Body)>;
+
+impl Engine {
+    pub(crate) const fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            sessions: BTreeMap::new(),
+            hand_overs: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
+            retry_saves: None,
+            unknown: VecDeque::new(),
+            at_once: VecDeque::new(),
+        }
+    }
+
+    /// Runs until it is told to stop, or nobody is left to tell it anything.
+    pub(crate) fn run(mut self, inbox: &Receiver<Message>) {
+        loop {
+            let wake = self.advance();
+            let message = match self.at_once.pop_front() {
+                Some(message) => Some(message),
+                None => match self.wait(inbox, wake) {
+                    Ok(message) => message,
+                    Err(Closed) => break,
+                },
+            };
+            match message {
+                Some(Message::Stop) => break,
+                Some(message) => self.take(message),
+                None => {}
+            }
+        }
+        self.stop(inbox);
+    }
+
+    /// Does everything that is due.
+    fn advance(&mut self) -> Wake {
+        let now = self.now();
+        if self.retry_saves.is_some_and(|at| at <= now) {
+            self.retry_saves = None;
+            for key in std::mem::take(&mut self.unsaved) {
+                self.save_again(key);
+            }
+        }
+        while let Some(&(due, key)) = self.hand_overs.first()
+            && due <= self.now()
+        {
+            self.hand_overs.pop_first();
+            self.step_hand_over(key, delivery::Input::Tick);
+        }
+        let at = self.at();
+        let mut actions = Vec::new();
+        let wake = self.parts.fleet.run(at, WORK, &mut |action| actions.push(action));
+        self.perform(actions, None);
+        let others = self.retry_saves.into_iter().chain(self.hand_overs.first().map(|(due, _)| *due)).min();
+        match (wake, others) {
+            (Wake::More, _) => Wake::More,
+            (Wake::Input, None) => Wake::Input,
+            (Wake::Input, Some(at)) => Wake::At(at),
+            (Wake::At(at), other) => Wake::At(other.map_or(at, |other| at.min(other))),
+        }
+    }
+
+    fn wait(&self, inbox: &Receiver<Message>, wake: Wake) -> Result<Option<Message>, Closed> {
+        let longest = match wake {
+            Wake::More => {
+                return match inbox.try_recv() {
+                    Ok(message) => Ok(Some(message)),
+                    Err(TryRecvError::Empty) => Ok(None),
+                    Err(TryRecvError::Disconnected) => Err(Closed),
+                };
+            }
+            // The clock's reading is rounded down, so this is never too short.
+            Wake::At(at) => Duration::from_millis(at.since(self.now())).min(LONGEST_WAIT),
+            Wake::Input => LONGEST_WAIT,
+        };
+        match inbox.recv_timeout(longest) {
+            Ok(message) => Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Closed),
+        }
+    }
+
+    /// Lets the application finish what it was handed, and saves its word. Nothing new is started.
+    fn stop(mut self, inbox: &Receiver<Message>) {
+        self.parts.caller.transport.shutdown();
+        self.parts.calls.close(false, Duration::ZERO);
+        let deadline = std::time::Instant::now() + self.parts.drain;
+        loop {
+            let all_ended = self.parts.handlers.close(false, Duration::ZERO);
+            match inbox.recv_timeout(Duration::from_millis(if all_ended { 0 } else { 10 })) {
+                Ok(Message::Handled { key, number, attempt, result: Ok(()) }) => {
+                    self.handled(key, number, attempt, Ok(()));
+                }
+                // A callback on the way was recorded, not applied: the next process applies it (R10).
+                Ok(_) => {}
+                Err(_) if all_ended => break,
+                Err(_) => {}
+            }
+            if std::time::Instant::now() >= deadline {
+                tracing::warn!("stopped while a hand-over was still under way; it will be repeated");
+                break;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Open { account, id, created, reply } => {
+                let result = self.open(account, &id, created);
+                let _ = reply.try_send(result);
+            }
+            Message::Cancel { key } => {
+                let at = self.at();
+                let mut actions = Vec::new();
+                self.parts.fleet.cancel(at, key, &mut |action| actions.push(action));
+                self.perform(actions, None);
+            }
+            Message::Look { key, reply } => {
+                let _ = reply.try_send(self.status(key));
+            }
+            Message::Callback(arrived) => {
+                let payload = &arrived.payload;
+                let ids = (payload.reading.id.as_deref(), payload.reading.alias.as_deref());
+                self.callback(arrived.provider, ids, arrived.callback, arrived.position, &payload.body);
+            }
+            Message::Pulled { key, op, generation, pulled } => self.pulled(key, op, generation, pulled),
+            Message::Token { account, op, answer } => self.token(account, op, answer),
+            Message::Handled { key, number, attempt, result } => self.handled(key, number, attempt, result),
+            // The loop has dealt with it.
+            Message::Stop => {}
+        }
+    }
+
+    fn open(&mut self, account: AccountId, id: &str, created: Option<Received>) -> Result<Key, OpenError> {
+        let provider = Arc::clone(&self.parts.accounts.get(&account).ok_or(OpenError::NoAccount)?.provider);
+        let mut report = None;
+        let mut body = Body::default();
+        if let Some(mut created) = created {
+            let unix_seconds = self.parts.clock.unix_ms() / 1_000;
+            let answer = created.lend(|answer| provider.read_pull(id, answer, Some(unix_seconds)));
+            if let Outcome::Report(stated) = answer.outcome {
+                report = Some(stated);
+                body = Arc::new(std::mem::take(&mut created.body).into());
+            }
+        }
+        let at = self.at();
+        let mut actions = Vec::new();
+        let key = self.parts.fleet.open(at, account, id, report, &mut |action| actions.push(action))?;
+        let mut session = Session::new(account, id.into());
+        let name = provider.name();
+        self.unknown.retain(|(provider, unknown, position)| {
+            let is_this = *provider == name && unknown == id;
+            if is_this {
+                session.applied.push(*position);
+            }
+            !is_this
+        });
+        self.insert(key, session);
+        // Saved although the fleet asks for no save yet: an open verification survives a crash from here on.
+        self.perform(actions, Some((Evidence::Pulled, &body)));
+        if self.sessions.get(&key).is_some_and(|session| session.version == 0 && session.held.is_none()) {
+            self.save_or_hold(key);
+        }
+        // Where another process has it in the store, it was given up just now.
+        if self.sessions.contains_key(&key) { Ok(key) } else { Err(OpenError::Exists(key)) }
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, session: Session) {
+        self.sessions.insert(key, session);
+        // The fleet forgets its oldest tombstones by itself.
+        if self.sessions.len() > self.parts.fleet.len() + 1_000 {
+            let fleet = &self.parts.fleet;
+            self.sessions.retain(|key, _| fleet.session(*key).is_some());
+        }
+    }
+
+    fn pulled(&mut self, key: Key, op: u32, generation: u32, pulled: Pulled) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.reached |= pulled.reached;
+        session.diagnosis.clone_from(&pulled.answer.diagnosis);
+        let (account, id) = (session.account, Arc::clone(&session.id));
+        let provider = self.provider_name(account);
+        (self.parts.observer)(&Event::Pulled {
+            provider,
+            id,
+            op,
+            outcome: pulled.answer.outcome,
+            reached: pulled.reached,
+            unsigned_answer: pulled.answer.unsigned_answer,
+            diagnosis: pulled.answer.diagnosis,
+        });
+        let at = self.at();
+        let mut actions = Vec::new();
+        self.parts.fleet.pulled(at, key, op, generation, pulled.answer.outcome, &mut |action| {
+            actions.push(action);
+        });
+        let learned = pulled
+            .answer
+            .alias
+            .is_some_and(|alias| self.parts.fleet.learn_alias(key, &alias) == Disposition::Applied);
+        self.perform(actions, Some((Evidence::Pulled, &pulled.body)));
+        if learned {
+            self.save_or_hold(key);
+        }
+    }
+
+    fn token(&mut self, account: AccountId, op: u32, answer: TokenAnswer) {
+        let at = self.at();
+        let Some(entry) = self.parts.accounts.get_mut(&account) else { return };
+        let provider = entry.provider.name();
+        let mut actions = Vec::new();
+        let mut out = |action| actions.push(action);
+        match answer {
+            TokenAnswer::Received { token, ttl } => {
+                if self.parts.fleet.token_received(at, account, op, ttl, &mut out) == Disposition::Applied {
+                    // Pulls under way hold the older ones themselves.
+                    entry.tokens.clear();
+                    entry.tokens.insert(op, Arc::new(token));
+                }
+            }
+            TokenAnswer::Refused { diagnosis } => {
+                self.no_token(account, true, diagnosis);
+                self.parts.fleet.token_refused(at, account, op, &mut out);
+            }
+            TokenAnswer::Failed { fault, diagnosis } => {
+                self.no_token(account, false, diagnosis);
+                self.parts.fleet.token_failed(at, account, op, fault, &mut out);
+            }
+        }
+        tracing::debug!(provider, op, "a token request ended");
+        self.perform(actions, None);
+    }
+
+    fn no_token(&mut self, account: AccountId, refused: bool, diagnosis: Option<String>) {
+        for session in self.sessions.values_mut().filter(|session| session.account == account) {
+            session.diagnosis.clone_from(&diagnosis);
+        }
+        let provider = self.provider_name(account);
+        (self.parts.observer)(&Event::NoToken { provider, refused, diagnosis });
+    }
+
+    pub(crate) fn callback(
+        &mut self,
+        provider: &'static str,
+        (id, alias): (Option<&str>, Option<&str>),
+        callback: Callback,
+        position: Option<u64>,
+        body: &Body,
+    ) {
+        let known =
+            [id, alias].into_iter().flatten().find(|id| self.parts.fleet.find(provider, id).is_some());
+        let Some(id) = known.or(id).or(alias) else {
+            // It names nobody: nothing can be done with it, now or later.
+            self.mark_applied(position);
+            return;
+        };
+        if let Some(key) = self.parts.fleet.find(provider, id)
+            && let Some(session) = self.sessions.get_mut(&key)
+            && let Some(position) = position
+        {
+            let claimed = self.parts.accounts.get(&session.account).and_then(|account| {
+                account.provider.statement(body).ok().and_then(|statement| statement.verdict)
+            });
+            session.recorded_callback(position, claimed);
+            session.applied.push(position);
+        }
+        let evidence = match callback {
+            Callback::Signed(_) | Callback::SignedSignal => Evidence::Signed,
+            Callback::Unsigned | Callback::WrongSignature => Evidence::Unsigned,
+        };
+        let at = self.at();
+        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let mut actions = Vec::new();
+        let routed =
+            self.parts.fleet.callback(at, provider, id, callback, bytes, &mut |action| actions.push(action));
+        self.perform(actions, Some((evidence, body)));
+        match (routed, position) {
+            (Routed::Known(key), _) => {
+                // Whatever the step changed, the record counts as taken in from here on (R10).
+                if self.sessions.get(&key).is_some_and(|session| !session.applied.is_empty()) {
+                    self.save_or_hold(key);
+                }
+            }
+            (Routed::Unknown, Some(position)) => {
+                if self.unknown.len() >= MOST_UNKNOWN {
+                    // Still not applied in the store: the next process looks at it again.
+                    self.unknown.pop_front();
+                }
+                self.unknown.push_back((provider, id.to_owned(), position));
+            }
+            (Routed::Unknown, None) | (Routed::Dropped, _) => {}
+        }
+    }
+
+    pub(crate) fn mark_applied(&mut self, position: Option<u64>) {
+        if let Some(position) = position
+            && let Err(error) = self.parts.store.mark_applied(&[position])
+        {
+            (self.parts.observer)(&Event::StoreFailed { error: error.to_string() });
+        }
+    }
+
+    /// Performs what the fleet asked for, in order; what belongs to a session that could not be saved is held back (G9).
+    pub(crate) fn perform(&mut self, actions: Vec<Action>, fed: Fed<'_>) {
+        // Bodies first, so that a save of the same step contains them.
+        for action in &actions {
+            match action {
+                Action::Keep { key, content } => {
+                    if let (Some(session), Some((evidence, body))) = (self.sessions.get_mut(key), fed) {
+                        let kept = Kept { content: *content, evidence, body: Arc::clone(body) };
+                        session.latest.put(Some(kept));
+                    }
+                }
+                Action::HandOver { key, revision } => {
+                    if let Some(session) = self.sessions.get_mut(key) {
+                        session.issue(revision.content);
+                    }
+                }
+                Action::Save { .. }
+                | Action::RequestToken { .. }
+                | Action::Pull { .. }
+                | Action::Ended { .. }
+                | Action::CredentialsRefused { .. }
+                | Action::Crowded { .. } => {}
+            }
+        }
+        let now = self.now();
+        for action in actions {
+            let held = session_of(&action)
+                .and_then(|key| self.sessions.get_mut(&key))
+                .and_then(|session| session.held.as_mut());
+            match (held, action) {
+                // It waits for the save that failed; that one will save this step as well.
+                (Some(_), Action::Save { .. }) => {}
+                (Some(held), action) => held.push((action, now)),
+                (None, Action::Save { key, .. }) => self.save_or_hold(key),
+                (None, action) => self.start(action, now),
+            }
+        }
+    }
+
+    /// Starts one action; its completion comes through the inbox.
+    fn start(&mut self, action: Action, asked: Instant) {
+        match action {
+            Action::Save { .. } | Action::Keep { .. } => {}
+            Action::RequestToken { account, op, within } => {
+                self.start_token(account, op, asked.after(within))
+            }
+            Action::Pull { key, op, account, generation, within } => {
+                self.start_pull(key, op, account, generation, asked.after(within));
+            }
+            Action::HandOver { key, revision } => {
+                if let Some(session) = self.sessions.get_mut(&key) {
+                    session.hand_over = Some(HandOver { revision, delivery: Delivery::new(), due: None });
+                    self.step_hand_over(key, delivery::Input::Tick);
+                }
+            }
+            Action::Ended { key, end, unconfirmed } => {
+                let Some(session) = self.sessions.get(&key) else { return };
+                (self.parts.observer)(&Event::Ended {
+                    provider: self.provider_name(session.account),
+                    id: Arc::clone(&session.id),
+                    end,
+                    unconfirmed,
+                    reached: session.reached,
+                    diagnosis: session.diagnosis.clone(),
+                });
+            }
+            Action::CredentialsRefused { account } => {
+                (self.parts.observer)(&Event::CredentialsRefused { provider: self.provider_name(account) });
+            }
+            Action::Crowded { account, expected, deadline } => {
+                let provider = self.provider_name(account);
+                (self.parts.observer)(&Event::Crowded { provider, expected, deadline });
+            }
+        }
+    }
+
+    fn start_pull(&mut self, key: Key, op: u32, account: AccountId, generation: u32, until: Instant) {
+        let (Some(session), Some(entry)) = (self.sessions.get(&key), self.parts.accounts.get(&account))
+        else {
+            return;
+        };
+        let (id, provider) = (Arc::clone(&session.id), Arc::clone(&entry.provider));
+        let token = entry.tokens.get(&generation).cloned();
+        let (caller, outbox) = (self.parts.caller.clone(), self.parts.outbox.clone());
+        let taken = self.parts.calls.submit(move || {
+            let pulled = unless_panicked(|| caller.pull(&*provider, &id, token.as_deref(), until))
+                .unwrap_or_else(Pulled::failed);
+            let _ = outbox.send(Message::Pulled { key, op, generation, pulled });
+        });
+        if taken.is_err() {
+            let pulled = Pulled::failed(Failure::no_thread());
+            self.at_once.push_back(Message::Pulled { key, op, generation, pulled });
+        }
+    }
+
+    fn start_token(&mut self, account: AccountId, op: u32, until: Instant) {
+        let Some(entry) = self.parts.accounts.get(&account) else { return };
+        let provider = Arc::clone(&entry.provider);
+        let (caller, outbox) = (self.parts.caller.clone(), self.parts.outbox.clone());
+        let failed = |failure: Failure| TokenAnswer::Failed {
+            fault: failure.fault(),
+            diagnosis: Some(failure.diagnosis),
+        };
+        let taken = self.parts.calls.submit(move || {
+            let answer = unless_panicked(|| caller.token(&*provider, until)).unwrap_or_else(failed);
+            let _ = outbox.send(Message::Token { account, op, answer });
+        });
+        if taken.is_err() {
+            let answer = failed(Failure::no_thread());
+            self.at_once.push_back(Message::Token { account, op, answer });
+        }
+    }
+
+    fn status(&self, key: Key) -> Option<Status> {
+        let session = self.parts.fleet.session(key)?;
+        let beside = self.sessions.get(&key)?;
+        let now = self.now();
+        let until = |at: Instant| Duration::from_millis(at.since(now));
+        Some(Status {
+            state: session.state(),
+            verdict: session.verdict(),
+            end: session.end(),
+            attempts: session.poller().last_op(),
+            pulling: session.poller().in_flight().is_some(),
+            next_pull: session.poller().next_pull().map(until),
+            time_left: session.poller().bound().map(until),
+            reached: beside.reached,
+            diagnosis: beside.diagnosis.clone(),
+        })
+    }
+
+    fn provider_name(&self, account: AccountId) -> &'static str {
+        self.parts.accounts.get(&account).map_or("", |account| account.provider.name())
+    }
+
+    fn now(&self) -> Instant {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn at(&mut self) -> At {
+        At::new(self.parts.clock.now(), self.parts.entropy.draw())
+    }
+}
+
+/// Nobody is left to send anything.
+struct Closed;
+
+const fn session_of(action: &Action) -> Option<Key> {
+    match action {
+        Action::Save { key, .. }
+        | Action::Pull { key, .. }
+        | Action::Keep { key, .. }
+        | Action::HandOver { key, .. }
+        | Action::Ended { key, .. } => Some(*key),
+        Action::RequestToken { .. } | Action::CredentialsRefused { .. } | Action::Crowded { .. } => None,
+    }
+}
+
+/// A codec or transport of somebody else's may panic; the call then failed like any other.
+fn unless_panicked<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Failure {
+        kind: idv_core::evidence::FaultKind::Malformed,
+        diagnosis: "the call panicked".to_owned(),
+    })
+}
