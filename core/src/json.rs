@@ -36,7 +36,9 @@ impl<'a> Body<'a> {
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        Self { text: String::from_utf8_lossy(bytes) }
+        // The strict check passes ASCII word by word; the repairing one, byte by byte.
+        let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+        Self { text }
     }
 
     /// Whether bytes that were not UTF-8 had to be replaced.
@@ -204,7 +206,9 @@ fn repeated(text: &str, object: &Object<'_>) -> Option<Unreadable> {
 fn too_deep(text: &str) -> Option<Unreadable> {
     let is_open = |byte: u8| byte == b'{' || byte == b'[';
     // Nesting needs that many brackets, and few bodies have them: counting is far cheaper than following.
-    if text.bytes().filter(|byte| is_open(*byte)).count() <= MAX_DEPTH {
+    // In sums of one byte, so that it goes many bytes at a time: images make bodies of megabytes.
+    let opened = |part: &[u8]| part.iter().map(|byte| u8::from(is_open(*byte))).sum::<u8>();
+    if text.as_bytes().chunks(255).map(|part| usize::from(opened(part))).sum::<usize>() <= MAX_DEPTH {
         return None;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -167,8 +167,7 @@ pub const fn row(from: &'static str, input: &'static str, to: &'static str) -> T
     Transition { from, input, to }
 }
 
-/// Draws a table as a Mermaid state diagram: the same table, the same text. The first row starts from the initial state; a state that no
-/// row leaves is drawn as an end.
+/// Draws a table as a Mermaid state diagram: the same table, the same text. The first row starts from the initial state.
 #[must_use]
 pub fn mermaid(name: &str, transitions: &[Transition]) -> String {
     let mut lines: Vec<String> =
@@ -181,12 +180,6 @@ pub fn mermaid(name: &str, transitions: &[Transition]) -> String {
         if !transitions.iter().take(index).any(|earlier| same(&earlier)) {
             let inputs: Vec<&str> = transitions.iter().filter(same).map(|row| row.input).collect();
             lines.push(alloc::format!("    {} --> {}: {}", row.from, row.to, inputs.join(", ")));
-        }
-    }
-    for (index, row) in transitions.iter().enumerate() {
-        let drawn = transitions.iter().take(index).any(|earlier| earlier.to == row.to);
-        if !drawn && !transitions.iter().any(|other| other.from == row.to) {
-            lines.push(alloc::format!("    {} --> [*]", row.to));
         }
     }
     lines.push(String::new());

@@ -875,7 +875,6 @@ impl Describe for Poller {
         row("InFlight", "Restored", "Waiting"),
         row("Resting", "Hint", "Waiting"),
         row("Resting", "Hint", "Asking"),
-        row("Resting", "Answered", "Waiting"),
         row("Waiting", "Tick", "Ended"),
         row("Asking", "Tick", "Ended"),
         row("InFlight", "Tick", "Ended"),

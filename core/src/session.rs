@@ -242,7 +242,8 @@ impl Snapshot {
     }
 }
 
-/// The most actions that one step makes: a callback that trusts a signature and reopens a session which ends in the same step.
+/// The most actions that one step makes: a session ends at its deadline, and in the same step a signed callback that is trusted reopens
+/// it (`Ended`, `Keep`, `HandOver`, `Ask`).
 pub const MAX_ACTIONS: usize = 4;
 
 type List = Actions<Action, MAX_ACTIONS>;
@@ -498,9 +499,12 @@ impl Session {
                         self.poll_ended(cx, poller::Input::Tick);
                         return Disposition::Applied;
                     }
+                    // The hint first, so that a poller which starts to ask does so once, in its class.
+                    let disposition = self.hint(cx, Class::Confirming, false, actions);
                     if self.is_settled() {
                         self.poll(cx, poller::Input::Settled, actions);
                     }
+                    return disposition;
                 }
                 self.hint(cx, Class::Confirming, false, actions)
             }

@@ -50,7 +50,9 @@ proptest! {
                 budget.admits(now),
                 granted(&mut budget.clone(), &policy, now, Input::Take)
             );
-            if granted(&mut budget, &policy, now, input) {
+            let took = granted(&mut budget, &policy, now, input);
+            prop_assert!(!matches!(budget.next(&policy), Next::At(at) if at <= now), "a timer in the past");
+            if took {
                 prop_assert!(real >= closed_until);
                 grants.push(real);
             }
@@ -61,6 +63,25 @@ proptest! {
         for pair in grants.windows(calls as usize + 1) {
             prop_assert!(pair[calls as usize] - pair[0] > u64::from(window.as_millis()));
         }
+    }
+
+    /// Callers that ask every millisecond get no more than the calls of any closed window, and all that the steady rate allows.
+    #[test]
+    fn g7_r13_greedy_callers_get_the_calls_and_no_more((calls, _, _) in policy(), window in 1..120_u32, burst in 1..39_u32) {
+        let burst = 1 + burst % calls.saturating_sub(1).max(1);
+        let policy = Policy::per_window(calls, Span::millis(window), burst).unwrap();
+        let (mut budget, mut grants) = (Budget::new(), Vec::new());
+        let end = 4 * u64::from(window);
+        for now in 1..=end {
+            while granted(&mut budget, &policy, Instant::from_millis(now), Input::Take) {
+                grants.push(now);
+            }
+        }
+        for pair in grants.windows(calls as usize + 1) {
+            prop_assert!(pair[calls as usize] - pair[0] > u64::from(window));
+        }
+        let steady = (end - 1) / u64::from(policy.interval().as_millis());
+        prop_assert_eq!(grants.len() as u64, u64::from(burst) + steady);
     }
 
     /// On a clock that goes forward it grants exactly what a leaky bucket does, and a refusal names the first moment that is not refused.

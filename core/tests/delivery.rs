@@ -160,6 +160,7 @@ fn exactly_200_within_3000_ms_and_no_other_status_delivers() {
         let delivered = step.actions.into_iter().any(|action| action == Action::Delivered { attempt: 1 });
         assert_eq!(delivered, status == 200);
     }
+    assert!((0..1_000).all(|status| Success::Any2xx.is(status) == (200..300).contains(&status)));
     let mut delivery = Delivery::new();
     let _ = delivery.step(Cx::new(now, &Policy::SHAREID, 0), Input::Tick);
     let late = Cx::new(now.after(Span::millis(3_000)), &Policy::SHAREID, 0);

@@ -75,6 +75,7 @@ fn tables_are_well_formed() {
         assert_eq!(transitions.len(), table.transitions.len(), "a transition twice");
         for (event, row) in table.events() {
             assert_eq!(table.find(row.name), event);
+            assert!(table.follows(Some(event), event), "{}: anything may be repeated", row.name);
             assert!(row.http || row.callback || row.status, "{} can come nowhere", row.name);
             let signal = row.meaning == Meaning::Signal;
             let reachable = after(table, None).contains(&event);

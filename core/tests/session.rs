@@ -257,6 +257,18 @@ fn r8_a_callback_reopens_an_ended_session_and_no_number_is_used_twice() {
 }
 
 #[test]
+fn r8_a_trusted_callback_at_the_deadline_ends_and_reopens_in_one_step_and_asks_once() {
+    let mut driver = Driver::trusting();
+    driver.now = driver.now.after(Span::mins(30));
+    let (disposition, actions) = driver.step(Input::Callback(Callback::Signed(report(Verdict::Accepted, 1))));
+    assert_eq!(disposition, Disposition::Applied);
+    assert_eq!(actions[0], Action::Ended { end: End::Expired, unconfirmed: false });
+    assert_eq!(actions[1], Action::Keep { content: ContentDigest(1) });
+    assert!(matches!(actions[2], Action::HandOver(Revision { number: 1, evidence: Evidence::Signed, .. })));
+    assert_eq!(actions[3..], [Action::Ask { class: Class::Confirming }]);
+}
+
+#[test]
 fn r8_deleted_is_handed_over_and_ends() {
     let mut driver = Driver::settled(Verdict::Accepted, 1);
     driver.callback(Callback::Unsigned);

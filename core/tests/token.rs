@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use idv_core::backoff::Backoff;
-use idv_core::machine::{Cx, Describe, Disposition, Machine, Next};
+use idv_core::machine::{Cx, Describe, Disposition, Machine, Next, row};
 use idv_core::time::{Instant, Span};
 use idv_core::token::{Action, Input, Mode, Policy, PolicyError, Token};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeSet;
 
 const TTL: Span = Span::millis(1_000);
 const MARGIN: Span = Span::millis(200);
@@ -15,7 +18,7 @@ const PATIENCE: u64 = 100;
 const GAP: Span = Span::millis(700);
 const CAP: Span = Span::millis(400);
 const BACKOFF: Backoff = Backoff { first: Span::millis(10), most: Span::millis(150), jitter_percent: 50 };
-const REFUSALS: u8 = 3;
+const REFUSALS: u8 = 2;
 
 fn policy(mode: Mode) -> Policy {
     let builder = match mode {
@@ -73,10 +76,10 @@ fn moves() -> impl Strategy<Value = Vec<(u64, u32, Move)>> {
         6 => Just(Move::Plain(Input::Granted)),
         6 => (back.clone(), ttl).prop_map(|(back, ttl)| Move::Received(back, ttl)),
         2 => (back.clone(), after).prop_map(|(back, after)| Move::Failed(back, after)),
-        2 => back.clone().prop_map(Move::Refused),
+        4 => back.clone().prop_map(Move::Refused),
         4 => back.clone().prop_map(Move::Rejected),
         3 => back.prop_map(Move::Taken),
-        1 => Just(Move::Plain(Input::Reset)),
+        2 => Just(Move::Plain(Input::Reset)),
     ];
     let ahead = prop_oneof![6 => Just(0_u64), 6 => 1..40_u64, 2 => 1..400_u64, 1 => Just(PATIENCE)];
     prop::collection::vec((ahead, any::<u32>(), step), 0..300)
@@ -89,7 +92,9 @@ struct Entry {
     input: Input,
     disposition: Disposition,
     action: Option<Action>,
+    next: Next,
     usable: Option<u32>,
+    state: &'static str,
 }
 
 fn record(policy: &Policy, moves: &[(u64, u32, Move)]) -> (Token, Vec<Entry>) {
@@ -108,8 +113,9 @@ fn record(policy: &Policy, moves: &[(u64, u32, Move)]) -> (Token, Vec<Entry>) {
             if let Some(Action::Request { op, .. }) = action {
                 newest = op;
             }
-            let (disposition, usable) = (step.disposition, token.usable(policy, at));
-            entries.push(Entry { now, input, disposition, action, usable });
+            let (disposition, next) = (step.disposition, step.next);
+            let usable = token.usable(policy, at);
+            entries.push(Entry { now, input, disposition, action, next, usable, state: token.state() });
         }
     }
     (token, entries)
@@ -130,6 +136,8 @@ struct History {
     asked: bool,
     /// Nothing may be asked before.
     quiet_until: u64,
+    /// In a row, without a token in between.
+    failures: u8,
     refusals: u8,
     refused: bool,
     /// The last token ended by a 401, and no request was sent since.
@@ -147,9 +155,21 @@ impl History {
         self.token.filter(|(from, until)| *from <= now && now < *until).map(|_| self.newest())
     }
 
-    fn failed(&mut self, now: u64, at_least: u64) {
+    /// The newest request brought nothing: the wait that begins is as long as failures in a row and `Retry-After` make it.
+    fn failed(&mut self, entry: &Entry, retry_after: Option<Span>) -> Result<(), TestCaseError> {
         self.awaited = None;
-        self.quiet_until = now + at_least.max(u64::from(BACKOFF.first.as_millis()));
+        self.failures = self.failures.saturating_add(1);
+        let wait = |entropy| {
+            let delay = BACKOFF.delay(self.failures, entropy);
+            entry.now + u64::from(delay.max(retry_after.map_or(Span::MIN, |span| span.min(CAP))).as_millis())
+        };
+        self.quiet_until = wait(0);
+        if let Next::At(at) = entry.next {
+            prop_assert!((wait(0)..=wait(u32::MAX)).contains(&at.as_millis()));
+        } else {
+            prop_assert_eq!(entry.state, "Refused");
+        }
+        Ok(())
     }
 
     /// Takes one entry in, and says what is wrong with it.
@@ -159,7 +179,7 @@ impl History {
             if self.replaced {
                 self.awaited = None;
             } else {
-                self.failed(now, 0);
+                self.failed(entry, None)?;
             }
         }
         let usable_before = self.usable(now);
@@ -189,10 +209,10 @@ impl History {
                     if now < until {
                         self.awaited = None;
                         self.token = Some((from, until));
-                        (self.wanted, self.refusals) = (false, 0);
+                        (self.wanted, self.failures, self.refusals) = (false, 0, 0);
                         prop_assert_eq!(entry.action, Some(Action::Ready { generation: op }));
                     } else {
-                        self.failed(now, 0);
+                        self.failed(entry, None)?;
                     }
                 }
             }
@@ -200,7 +220,7 @@ impl History {
                 if self.replaced {
                     self.awaited = None;
                 } else {
-                    self.failed(now, u64::from(retry_after.map_or(1, |span| span.min(CAP).as_millis())));
+                    self.failed(entry, retry_after)?;
                 }
             }
             Input::Refused { op } if awaited(self, op) => {
@@ -208,7 +228,7 @@ impl History {
                     self.awaited = None;
                 } else {
                     self.refusals += 1;
-                    self.failed(now, 0);
+                    self.failed(entry, None)?;
                     if self.refusals == REFUSALS {
                         (self.refused, self.wanted) = (true, false);
                         prop_assert_eq!(entry.action, Some(Action::Refused));
@@ -235,7 +255,7 @@ impl History {
             }
             Input::Reset => {
                 self.token = None;
-                (self.quiet_until, self.refusals, self.refused) = (0, 0, false);
+                (self.quiet_until, self.failures, self.refusals, self.refused) = (0, 0, 0, false);
                 (self.rejected, self.renewed) = (false, None);
                 self.replaced = self.awaited.is_some();
             }
@@ -275,13 +295,30 @@ impl History {
     }
 }
 
+/// A long run, the same every time, that meets every row of the table and nothing else.
+#[test]
+fn the_table_lists_exactly_the_changes_that_happen() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for round in 0..400 {
+        let policy = policy(if round % 2 == 0 { Mode::Reusable } else { Mode::SingleUse });
+        let moves = moves().new_tree(&mut runner).unwrap().current();
+        let mut before = Token::new().state();
+        for entry in record(&policy, &moves).1 {
+            if before != entry.state {
+                seen.insert(row(before, Token::input_name(&entry.input), entry.state));
+                before = entry.state;
+            }
+        }
+    }
+    assert_eq!(seen, Token::TRANSITIONS.iter().copied().collect());
+}
+
 fn needing() -> impl Strategy<Value = Mode> {
     prop_oneof![Just(Mode::Reusable), Just(Mode::SingleUse)]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     /// A token is used from its sending until its margin, never after a 401 or its one use; one request in flight, each with a new
     /// number, after permission, because somebody wants it, after back-off, `Retry-After` and the gap between renewals.
     #[test]
@@ -405,6 +442,20 @@ fn r14_a_401_for_an_older_token_changes_nothing() {
     assert_eq!(step(902, Input::Rejected { generation: 1 }), Disposition::Stale);
     assert_eq!(step(902, Input::Rejected { generation: 3 }), Disposition::Illegal);
     assert_eq!(token.usable(&policy, Instant::from_millis(902)), Some(2));
+}
+
+#[test]
+fn r14_a_life_counts_from_the_sending_and_ends_a_margin_early() {
+    let policy = policy(Mode::Reusable);
+    let mut token = Token::new();
+    let at = Instant::from_millis;
+    for (now, input) in
+        [(10, Input::Wanted), (10, Input::Granted), (60, Input::Received { op: 1, ttl: None })]
+    {
+        let _ = token.step(Cx::new(at(now), &policy, 0), input);
+    }
+    let lives: Vec<Option<u32>> = [60, 809, 810].map(|now| token.usable(&policy, at(now))).to_vec();
+    assert_eq!(lives, [Some(1), Some(1), None]);
 }
 
 #[test]

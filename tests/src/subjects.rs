@@ -3,7 +3,9 @@
 pub mod budget;
 pub mod delivery;
 pub mod lifecycle;
+pub mod poller;
 pub mod receipt;
+pub mod session;
 pub mod token;
 
 use crate::laws::Draw;

@@ -2,7 +2,7 @@
 
 use idv_core::machine::{Disposition, Machine};
 use idv_tests::laws::{Subject, each_step};
-use idv_tests::subjects::{budget, delivery, lifecycle, receipt, token};
+use idv_tests::subjects::{budget, delivery, lifecycle, poller, receipt, session, token};
 
 /// Counts what the machine allocates in every step of the random runs that the laws are held against. Only the step and the questions a
 /// driver asks are counted, not what makes the inputs.
@@ -50,4 +50,14 @@ fn a_step_of_the_lifecycle_allocates_nothing() {
 #[test]
 fn a_step_of_the_receipt_allocates_nothing() {
     assert_eq!(allocations::<receipt::Subjected>(), Ok(0));
+}
+
+#[test]
+fn a_step_of_the_poller_allocates_nothing() {
+    assert_eq!(allocations::<poller::Subjected>(), Ok(0));
+}
+
+#[test]
+fn a_step_of_the_session_allocates_nothing() {
+    assert_eq!(allocations::<session::Subjected>(), Ok(0));
 }

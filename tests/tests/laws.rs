@@ -1,7 +1,7 @@
 //! Every machine under the laws of [`idv_core::machine::Machine`], and its table of transitions held against random runs.
 
 use idv_tests::laws::{Subject, hold, table_is_true};
-use idv_tests::subjects::{budget, delivery, lifecycle, receipt, token};
+use idv_tests::subjects::{budget, delivery, lifecycle, poller, receipt, session, token};
 
 /// Enough runs for every row of every table to be seen.
 const RUNS: u32 = 1_500;
@@ -34,4 +34,14 @@ fn g8_delivery_keeps_the_laws_and_its_table_is_true() {
 #[test]
 fn g8_lifecycle_keeps_the_laws_and_its_table_is_true() {
     laws_and_table::<lifecycle::Subjected>().unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+#[test]
+fn g8_poller_keeps_the_laws_and_its_table_is_true() {
+    laws_and_table::<poller::Subjected>().unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+#[test]
+fn g8_session_keeps_the_laws_and_its_table_is_true() {
+    laws_and_table::<session::Subjected>().unwrap_or_else(|broken| panic!("{broken}"));
 }
