@@ -1,0 +1,92 @@
+//! Which calls and callbacks are struck by a fault: decided by the seed and by what is struck, not by the order of events.
+
+use crate::config::Faults;
+use crate::scenario::AnswerFault;
+
+/// What goes wrong with a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CallbackFault {
+    Lost,
+    /// By so many seconds of the provider's time.
+    Late(u64),
+    Twice,
+    /// Its first attempt is signed with another key.
+    WrongKey,
+    /// The answer to its first attempt is.
+    AnswerLost,
+}
+
+impl Faults {
+    /// What strikes the `n`-th callback of a verification.
+    pub(crate) fn callback(&self, id: &str, n: u64) -> Option<CallbackFault> {
+        let entropy = self.struck("callback", id, n, self.callback_percent)?;
+        Some(match entropy % 5 {
+            0 => CallbackFault::Lost,
+            1 => CallbackFault::Late(1 + entropy / 5 % 600),
+            2 => CallbackFault::Twice,
+            3 => CallbackFault::WrongKey,
+            _ => CallbackFault::AnswerLost,
+        })
+    }
+
+    /// What strikes the `n`-th answer of a kind.
+    pub(crate) fn answer(&self, kind: &str, n: u64) -> Option<AnswerFault> {
+        let entropy = self.struck("answer", kind, n, self.answer_percent)?;
+        Some(match entropy % 5 {
+            0 => AnswerFault::SlowBody,
+            1 => AnswerFault::Html524,
+            2 => AnswerFault::ServerError,
+            3 => AnswerFault::Truncated,
+            _ => AnswerFault::Lost,
+        })
+    }
+
+    /// Which share of its life, in per cent, the `n`-th token lives; `None` for all of it.
+    pub(crate) fn token(&self, kind: &str, n: u64) -> Option<u64> {
+        self.struck("token", kind, n, self.token_percent).map(|entropy| entropy % 90)
+    }
+
+    fn struck(&self, what: &str, id: &str, n: u64, percent: u8) -> Option<u64> {
+        if percent == 0 {
+            return None;
+        }
+        let mut state = self.seed;
+        for byte in what.bytes().chain([0]).chain(id.bytes()) {
+            state = mix(state ^ u64::from(byte));
+        }
+        let entropy = mix(state ^ mix(n));
+        (entropy % 100 < u64::from(percent)).then_some(entropy / 100)
+    }
+}
+
+/// Every bit of the result depends on every bit of the argument (the finalizer of SplitMix64).
+pub(crate) const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_strikes_the_same_again_and_about_as_often_as_asked() {
+        let faults = Faults {
+            seed: 7,
+            callback_percent: 30,
+            answer_percent: 30,
+            token_percent: 100,
+            ..Faults::default()
+        };
+        let struck: Vec<_> = (0..2_000).map(|n| faults.callback("kyc-1", n)).collect();
+        assert_eq!(struck, (0..2_000).map(|n| faults.callback("kyc-1", n)).collect::<Vec<_>>());
+        let count = struck.iter().flatten().count();
+        assert!((500..700).contains(&count), "{count}");
+        let other = Faults { seed: 8, ..faults };
+        assert_ne!(struck, (0..2_000).map(|n| other.callback("kyc-1", n)).collect::<Vec<_>>());
+        assert!((0..100).all(|n| faults.token("t", n).is_some()));
+        assert!((0..100).all(|n| Faults::default().answer("t", n).is_none()));
+    }
+}
