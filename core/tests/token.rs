@@ -2,13 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use idv_core::backoff::Backoff;
-use idv_core::machine::{Cx, Describe, Disposition, Machine, Next, row};
+use idv_core::machine::{Cx, Describe, Disposition, Machine, Next};
 use idv_core::time::{Instant, Span};
 use idv_core::token::{Action, Input, Mode, Policy, PolicyError, Token};
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
-use std::collections::BTreeSet;
 
 const TTL: Span = Span::millis(1_000);
 const MARGIN: Span = Span::millis(200);
@@ -293,25 +290,6 @@ impl History {
         prop_assert_eq!(entry.usable, self.usable(now));
         Ok(())
     }
-}
-
-/// A long run, the same every time, that meets every row of the table and nothing else.
-#[test]
-fn the_table_lists_exactly_the_changes_that_happen() {
-    let mut runner = TestRunner::deterministic();
-    let mut seen = BTreeSet::new();
-    for round in 0..400 {
-        let policy = policy(if round % 2 == 0 { Mode::Reusable } else { Mode::SingleUse });
-        let moves = moves().new_tree(&mut runner).unwrap().current();
-        let mut before = Token::new().state();
-        for entry in record(&policy, &moves).1 {
-            if before != entry.state {
-                seen.insert(row(before, Token::input_name(&entry.input), entry.state));
-                before = entry.state;
-            }
-        }
-    }
-    assert_eq!(seen, Token::TRANSITIONS.iter().copied().collect());
 }
 
 fn needing() -> impl Strategy<Value = Mode> {
