@@ -123,6 +123,8 @@ pub struct PullAnswer {
 pub struct CallbackReading {
     /// The verification it names, as the provider spells it.
     pub id: Option<String>,
+    /// The member of the body that `id` stood in: it says which kind of verification is named (ShareID: `flow_id`, `applicant_id`).
+    pub id_member: Option<&'static str>,
     /// A second id of the same verification.
     pub alias: Option<String>,
     /// The provider's own event word.

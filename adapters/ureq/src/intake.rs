@@ -50,6 +50,8 @@ pub struct CallbackEvent {
     pub provider: &'static str,
     /// The verification that the body names. Of a body that nobody vouches for this is a claim.
     pub id: Option<String>,
+    /// The member of the body that the id stood in (ShareID: `flow_id`, `applicant_id`).
+    pub id_member: Option<&'static str>,
     /// The provider's own event word, as the body gives it.
     pub event: Option<String>,
     /// Who vouches for the bytes; `None` when the body did not arrive whole.
@@ -356,6 +358,7 @@ impl Ongoing {
         (self.intake.observer)(&CallbackEvent {
             provider: self.endpoint.provider.name(),
             id: reading.and_then(|reading| reading.id.clone()),
+            id_member: reading.and_then(|reading| reading.id_member),
             event: reading.and_then(|reading| reading.event.clone()),
             authenticity: checked.map(|checked| checked.authenticity),
             digest: checked.map(|checked| checked.digest),

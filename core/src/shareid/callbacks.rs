@@ -69,11 +69,15 @@ pub(super) fn read(bytes: &[u8], checked: &Checked) -> CallbackReading {
     let document = Document::new(reading.object);
     let flow = document.flow_id().map(Cow::into_owned);
     let applicant = document.applicant_id().map(Cow::into_owned);
-    let (id, alias) = if flow.is_some() { (flow, applicant) } else { (applicant, None) };
+    let (id, alias, id_member) = match (flow, applicant) {
+        (Some(flow), applicant) => (Some(flow), applicant, Some("flow_id")),
+        (None, Some(applicant)) => (Some(applicant), None, Some("applicant_id")),
+        (None, None) => (None, None, None),
+    };
     let callback = match checked.authenticity {
         // ShareID signs nothing: no caller can vouch for these bytes.
         Authenticity::Signed | Authenticity::Unsigned => Callback::Unsigned,
         Authenticity::Wrong | Authenticity::Missing => Callback::WrongSignature,
     };
-    CallbackReading { id, alias, event: None, callback, unreadable: reading.unreadable }
+    CallbackReading { id, id_member, alias, event: None, callback, unreadable: reading.unreadable }
 }

@@ -187,6 +187,7 @@ pub fn read_callback(body: &[u8], checked: &Checked) -> CallbackReading {
         }
     };
     CallbackReading {
+        id_member: id.is_some().then_some("reference"),
         id: id.map(Cow::into_owned),
         alias: None,
         event: word.map(Cow::into_owned),

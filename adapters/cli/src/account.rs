@@ -1,0 +1,106 @@
+//! Accounts from the environment and the command line.
+
+use crate::exit::Failure;
+use crate::secrets;
+use crate::span;
+use idv_core::rules::Rules;
+use idv_core::secret::Secret;
+use idv_core::shareid::{self, Flow};
+use idv_core::shufti::{self, signature::Rule};
+use idv_core::time::Span;
+use idv_ureq::transport::Options;
+use idv_ureq::{Account, Client};
+use std::path::PathBuf;
+
+/// What can be chosen about pulling.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Pulling {
+    /// How long to wait for a verdict [default: 75m, the longest user session and a quarter of an hour].
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(crate) deadline: Option<Span>,
+    /// The least time between two pulls of one verification [default: 5s].
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(crate) cadence: Option<Span>,
+    /// How long one call may take.
+    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "10s")]
+    pub(crate) call_timeout: Span,
+    /// The most calls a minute, token requests included [default: 120 at ShareID, 20 at Shufti: what a trial account may].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) calls_per_minute: Option<u32>,
+    /// Trust these certificates (PEM) instead of the public ones, for a private certificate authority.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Pulling {
+    /// The provider's rules with what was chosen.
+    fn rules(&self, contract: Rules) -> Rules {
+        let mut rules = Rules { call_timeout: self.call_timeout, ..contract };
+        if let Some(cadence) = self.cadence {
+            rules = rules.with_cadence(cadence);
+        }
+        if let Some(deadline) = self.deadline {
+            rules = rules.with_deadline(deadline);
+        }
+        if let Some(calls) = self.calls_per_minute {
+            rules = Rules { calls, window: Span::mins(1), burst: (calls / 4).max(1), ..rules };
+        }
+        rules
+    }
+
+    /// What sends the requests.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let Some(path) = &self.ca_file else {
+            return Ok(Client::new());
+        };
+        let roots_pem = std::fs::read(path).map_err(|error| {
+            Failure::usage(format!("--ca-file {} cannot be read: {error}", path.display()))
+        })?;
+        Client::with_options(&Options { roots_pem: Some(roots_pem), ..Options::default() })
+            .map_err(|error| Failure::usage(format!("--ca-file {}: {error}", path.display())))
+    }
+}
+
+/// ShareID's account for one flow, with the credentials of the environment.
+pub(crate) fn shareid(api_url: &str, flow: Flow, pulling: &Pulling) -> Result<Account, Failure> {
+    let business_hash = secrets::required("IDV_SHAREID_BUSINESS_HASH")?;
+    let api_key = secrets::required("IDV_SHAREID_API_KEY")?;
+    let account = shareid::Account::new(api_url, flow, business_hash, api_key).map_err(Failure::usage)?;
+    let account = with_bearer(account)?;
+    Account::with_rules(account, &pulling.rules(shareid::contract::RULES)).map_err(Failure::usage)
+}
+
+/// An account that only receives ShareID's callbacks: nothing is ever opened with it, so its credentials are never sent.
+pub(crate) fn shareid_receiver() -> Result<Account, Failure> {
+    let unused = || Secret::from("unused");
+    let account = shareid::Account::new("https://localhost", Flow::Onboarding, unused(), unused());
+    let account = with_bearer(account.map_err(Failure::usage)?)?;
+    Account::with_rules(account, &shareid::contract::RULES).map_err(Failure::usage)
+}
+
+fn with_bearer(account: shareid::Account) -> Result<shareid::Account, Failure> {
+    match secrets::optional("IDV_SHAREID_CALLBACK_BEARER")? {
+        Some(bearer) => account.with_callback_bearer(bearer).map_err(Failure::usage),
+        None => Ok(account),
+    }
+}
+
+/// Shufti's account. Without a client id it only receives: nothing is ever opened with it.
+pub(crate) fn shufti(api_url: Option<&str>, rule: Rule, pulling: &Pulling) -> Result<Account, Failure> {
+    let mut secrets = secrets::required_list("IDV_SHUFTI_SECRET_KEY")?.into_iter();
+    let first = secrets.next().ok_or_else(|| Failure::usage("IDV_SHUFTI_SECRET_KEY is not set"))?;
+    let client_id = match api_url {
+        Some(_) => secrets::required("IDV_SHUFTI_CLIENT_ID")?,
+        None => Secret::from("unused"),
+    };
+    let mut builder = shufti::Account::builder(client_id.reveal(), first).rule(rule);
+    for secret in secrets {
+        builder = builder.also_accept(secret);
+    }
+    if let Some(url) = api_url {
+        builder = builder.base_url(url);
+    }
+    let account = builder.build().map_err(Failure::usage)?;
+    let contract = idv_core::provider::Provider::rules(&account);
+    Account::with_rules(account, &pulling.rules(contract)).map_err(Failure::usage)
+}

@@ -1,0 +1,220 @@
+//! `idv listen`: receives callbacks, verifies and records them, confirms them by pull.
+
+use crate::RuleArgument;
+use crate::account::{self, Pulling};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::secrets;
+use crate::signals::Interrupt;
+use crate::watch::{FlowArgument, log};
+use idv_core::fleet::OpenError;
+use idv_core::provider::Authenticity;
+use idv_core::shareid::Flow;
+use idv_core::shufti::signature::Rule;
+use idv_ureq::{AccountRef, Builder, CallbackEvent, CallbackOutcome, Driver, DriverError, Event};
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// How often the signals are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where callbacks are received.
+const SHUFTI_PATH: &str = "/callbacks/shufti";
+const SHAREID_PATH: &str = "/callbacks/shareid";
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+POST /callbacks/shufti   signed by IDV_SHUFTI_SECRET_KEY (several separated by commas); wrong or missing signatures are answered 401
+POST /callbacks/shareid  unsigned; with IDV_SHAREID_CALLBACK_BEARER set, a wrong or missing bearer is answered 401
+
+The first line says where it listens; then there is one line for each callback. With --api-url and a provider's credentials \
+(IDV_SHUFTI_CLIENT_ID; IDV_SHAREID_BUSINESS_HASH and IDV_SHAREID_API_KEY) each verification that a callback names is confirmed by pull, and its \
+revisions are printed as watch does. Callbacks are kept in memory: they are gone when it ends.
+
+It runs until it is interrupted (exit code 130); 2 is usage or configuration.
+
+Example:
+  IDV_SHUFTI_SECRET_KEY=… idv listen --addr 127.0.0.1:0 --json")]
+pub(crate) struct Arguments {
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    addr: SocketAddr,
+    /// Confirm by pull here: a URL for every provider whose credentials are set, or shareid=URL, shufti=URL.
+    #[arg(long, value_name = "URL")]
+    api_url: Vec<String>,
+    /// Which of Shufti's signature rules callbacks must follow.
+    #[arg(long, value_enum, default_value = "either")]
+    shufti_rule: RuleArgument,
+    /// Which flow ShareID's verifications belong to [default: what the callback's id says].
+    #[arg(long, value_enum)]
+    shareid_flow: Option<FlowArgument>,
+    #[command(flatten)]
+    pulling: Pulling,
+    /// Print one JSON object for each callback and revision.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The accounts that verifications are opened with.
+#[derive(Default)]
+struct Openers {
+    shufti: Option<AccountRef>,
+    onboarding: Option<AccountRef>,
+    authenticate: Option<AccountRef>,
+}
+
+impl Openers {
+    fn of(&self, event: &CallbackEvent, flow: Option<Flow>) -> Option<AccountRef> {
+        if event.provider == "shufti" {
+            return self.shufti;
+        }
+        let named = match event.id_member {
+            Some("flow_id") => Flow::Authenticate,
+            _ => Flow::Onboarding,
+        };
+        match flow.unwrap_or(named) {
+            Flow::Onboarding => self.onboarding,
+            Flow::Authenticate => self.authenticate,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen()?;
+    let mut builder = Driver::builder();
+    let (openers, paths) = accounts(arguments, &mut builder)?;
+    let (sender, told) = mpsc::channel();
+    let json = arguments.json;
+    builder
+        .transport(arguments.pulling.client()?)
+        .on_revision(move |revision| {
+            output::revision(revision, json);
+            Ok(())
+        })
+        .on_event(move |event| {
+            log(event);
+            if let Event::Callback(callback) = event {
+                let _ = sender.send(callback.clone());
+            }
+        });
+    let driver = builder.start().map_err(Failure::usage)?;
+    let address = driver.listen(arguments.addr, &paths).map_err(Failure::usage)?;
+    output::line(format_args!(
+        "listening on http://{address} (callbacks are kept in memory: gone when this ends)"
+    ));
+    let flow = arguments.shareid_flow.map(Flow::from);
+    loop {
+        match told.recv_timeout(LOOK) {
+            Ok(callback) => {
+                output::callback(&callback, json);
+                if let Some(account) = openers.of(&callback, flow) {
+                    confirm(&driver, account, &callback);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::usage("the driver stopped by itself"));
+            }
+        }
+        if interrupt.is_asked() {
+            driver.stop();
+            for callback in told.try_iter() {
+                output::callback(&callback, json);
+            }
+            return Ok(Exit::Interrupted);
+        }
+    }
+}
+
+/// Opens the verification that a callback names; one that is open already has had its hint.
+fn confirm(driver: &Driver, account: AccountRef, callback: &CallbackEvent) {
+    let vouched = match callback.authenticity {
+        Some(Authenticity::Signed | Authenticity::Unsigned) => true,
+        Some(Authenticity::Wrong | Authenticity::Missing) | None => false,
+    };
+    let recorded = matches!(callback.outcome, CallbackOutcome::Recorded { .. });
+    let Some(id) = callback.id.as_deref().filter(|id| vouched && recorded && !id.is_empty()) else {
+        return;
+    };
+    match driver.open(account, id) {
+        Ok(_) | Err(DriverError::Open(OpenError::Exists(_))) => {}
+        Err(error) => tracing::warn!(provider = callback.provider, %id, "not confirmed: {error}"),
+    }
+}
+
+/// What receives where, and what pulls.
+fn accounts(
+    arguments: &Arguments,
+    builder: &mut Builder,
+) -> Result<(Openers, Vec<(&'static str, AccountRef)>), Failure> {
+    let (shareid_url, shufti_url) = urls(&arguments.api_url)?;
+    let pulling = &arguments.pulling;
+    let mut openers = Openers::default();
+    let mut paths = Vec::new();
+
+    let has_credentials = secrets::optional("IDV_SHAREID_API_KEY")?.is_some();
+    match shareid_url.filter(|(_, named)| *named || has_credentials) {
+        Some((url, _)) => {
+            let onboarding = builder.account(account::shareid(&url, Flow::Onboarding, pulling)?);
+            let authenticate = builder.account(account::shareid(&url, Flow::Authenticate, pulling)?);
+            openers.onboarding = Some(onboarding);
+            openers.authenticate = Some(authenticate);
+            paths.push((SHAREID_PATH, onboarding));
+        }
+        None => paths.push((SHAREID_PATH, builder.account(account::shareid_receiver()?))),
+    }
+
+    if secrets::list("IDV_SHUFTI_SECRET_KEY")?.is_empty() {
+        if let Some((_, true)) = shufti_url {
+            secrets::required("IDV_SHUFTI_SECRET_KEY")?;
+        }
+        tracing::warn!(
+            "IDV_SHUFTI_SECRET_KEY is not set: Shufti's callbacks cannot be verified and are answered 404"
+        );
+        return Ok((openers, paths));
+    }
+    let has_credentials = secrets::optional("IDV_SHUFTI_CLIENT_ID")?.is_some();
+    let url = shufti_url.filter(|(_, named)| *named || has_credentials).map(|(url, _)| url);
+    let shufti =
+        builder.account(account::shufti(url.as_deref(), Rule::from(arguments.shufti_rule), pulling)?);
+    if url.is_some() {
+        openers.shufti = Some(shufti);
+    }
+    paths.push((SHUFTI_PATH, shufti));
+    Ok((openers, paths))
+}
+
+/// A base URL, and whether it was given for this provider by name.
+type Url = Option<(String, bool)>;
+
+fn urls(given: &[String]) -> Result<(Url, Url), Failure> {
+    let (mut shareid, mut shufti): (Url, Url) = (None, None);
+    for text in given {
+        if let Some(url) = text.strip_prefix("shareid=") {
+            shareid = Some((url.to_owned(), true));
+        } else if let Some(url) = text.strip_prefix("shufti=") {
+            shufti = Some((url.to_owned(), true));
+        } else if given.len() == 1 {
+            shareid = Some((text.clone(), false));
+            shufti = shareid.clone();
+        } else {
+            return Err(Failure::usage("several --api-url: write each as shareid=URL or shufti=URL"));
+        }
+    }
+    Ok((shareid, shufti))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_url_serves_both_providers_and_two_need_names() {
+        let url = "http://127.0.0.1:1".to_owned();
+        assert_eq!(urls(&[url.clone()]).unwrap(), (Some((url.clone(), false)), Some((url.clone(), false))));
+        let (shareid, shufti) = urls(&[format!("shareid={url}")]).unwrap();
+        assert_eq!((shareid, shufti), (Some((url.clone(), true)), None));
+        assert!(urls(&[url.clone(), url]).is_err());
+    }
+}
