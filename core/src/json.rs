@@ -12,8 +12,8 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 use core::fmt;
+use core::ops::Range;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -379,7 +379,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Takes the next value, after white space and separators.
     fn take(&mut self) -> Option<&'a str> {
-        let start = self.rest.trim_start_matches([' ', '\t', '\n', '\r', ',', ':']);
+        let start = after_separators(self.rest);
         let (value, rest) = start.split_at_checked(value_len(start))?;
         self.rest = rest;
         Some(value).filter(|value| !value.is_empty())
@@ -419,7 +419,10 @@ fn value_len(text: &str) -> usize {
             }
             at
         }
-        _ => bytes.iter().position(|byte| b",:]} \t\n\r".contains(byte)).unwrap_or(bytes.len()),
+        _ => {
+            let is_end = |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+            bytes.iter().position(is_end).unwrap_or(bytes.len())
+        }
     }
 }
 
@@ -476,6 +479,16 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 impl Pieces<'_> {
+    fn chars(self) -> impl Iterator<Item = char> {
+        self.flat_map(|piece| {
+            let (run, escaped) = match piece {
+                Piece::Run(run) => (run, None),
+                Piece::Escaped(char) => ("", Some(char)),
+            };
+            run.chars().chain(escaped)
+        })
+    }
+
     /// The character whose four digits come next, with its second half where it has one.
     fn unicode(&mut self) -> char {
         let first = self.unit();
@@ -516,137 +529,181 @@ fn decode(raw: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Whether the raw string says `text`. An escape is longer than what it stands for, so that most strings differ by their lengths.
 fn is_text(raw: &str, text: &str) -> bool {
-    let whole = pieces(raw);
-    if whole.0.contains('\\') { chars(raw).eq(text.chars()) } else { whole.0 == text }
-}
-
-/// Compares the contents of two raw strings as if decoded.
-fn compare(raw: &str, other: &str) -> Ordering {
-    let (one, two) = (pieces(raw), pieces(other));
-    if !one.0.contains('\\') && !two.0.contains('\\') {
-        one.0.cmp(two.0)
-    } else {
-        chars(raw).cmp(chars(other))
+    let raw = pieces(raw);
+    if raw.0.len() < text.len() || (raw.0.len() > text.len() && !raw.0.as_bytes().contains(&b'\\')) {
+        return false;
     }
-}
-
-fn chars(raw: &str) -> impl Iterator<Item = char> {
-    pieces(raw).flat_map(|piece| {
-        let (run, escaped) = match piece {
-            Piece::Run(run) => (run, None),
-            Piece::Escaped(char) => ("", Some(char)),
-        };
-        run.chars().chain(escaped)
-    })
+    if raw.0.contains('\\') { raw.chars().eq(text.chars()) } else { raw.0 == text }
 }
 
 /// Builds a [`ContentDigest`] that depends on what is said, not on how it is written (R5).
 ///
-/// Members are taken in the order of their names, strings decoded, a number as its digits. Members that say nothing (`null`, `""`, `[]`,
-/// `{}`) are left out, and a URL counts only as being one: those the providers send carry tokens that change from answer to answer.
+/// Members are taken in an order of their own, strings decoded, a number as its digits. What says nothing (`null`, `""`, and arrays and
+/// objects of nothing else) is left out of objects, and a URL counts only as being one: those the providers send carry tokens that change
+/// from answer to answer.
 #[derive(Clone)]
-pub struct Content<'a> {
-    sha: Sha256,
-    /// Members of the objects that are being taken, outermost first: one buffer for all of them.
-    open: Vec<(&'a str, &'a str)>,
+pub struct Content {
+    /// What was taken in, in its one canonical form.
+    form: Vec<u8>,
+    /// Where in the form the members of the objects lie that are being taken in, outermost first.
+    members: Vec<Range<usize>>,
 }
 
 /// Ends a text; no UTF-8 text contains it.
-const END: [u8; 1] = [0xFF];
+const END: u8 = 0xFF;
 
-impl<'a> Content<'a> {
+impl Content {
     /// Begins a digest. `kind` keeps digests of different kinds of content apart.
     #[must_use]
     pub fn new(kind: &str) -> Self {
-        let mut content = Self { sha: Sha256::new(), open: Vec::with_capacity(32) };
+        let mut content = Self { form: Vec::with_capacity(2048), members: Vec::with_capacity(32) };
         content.text(kind);
         content
     }
 
     /// Takes a text in.
     pub fn text(&mut self, text: &str) {
-        self.sha.update(b"s");
-        self.sha.update(text.as_bytes());
-        self.sha.update(END);
+        self.form.push(b's');
+        self.form.extend_from_slice(text.as_bytes());
+        self.form.push(END);
     }
 
     /// Takes a value in; `None` counts as one that says nothing.
-    pub fn value(&mut self, value: Option<Value<'a>>) {
-        match value {
-            Some(value) => self.raw(value.0, MAX_DEPTH),
-            None => self.sha.update(b"-"),
-        }
+    pub fn value(&mut self, value: Option<Value<'_>>) {
+        self.take(value.map_or("null", |value| value.0), MAX_DEPTH);
     }
 
-    fn raw(&mut self, raw: &'a str, depth: usize) {
-        let value = Value(raw);
-        // Bodies nested deeper are not read; should one come here all the same, its depths count as they are written.
-        let Some(depth) = depth.checked_sub(1) else { return self.text(raw) };
-        match value.kind() {
-            _ if value.is_empty() => self.sha.update(b"-"),
-            Kind::Object => {
-                self.sha.update(b"{");
-                let bottom = self.open.len();
-                self.open.extend(parts(raw).filter(|(_, value)| !Value(value).is_empty()));
-                if let Some(members) = self.open.get_mut(bottom..) {
-                    // The place decides between equal names, so that the order is total.
-                    members.sort_unstable_by(|a, b| {
-                        compare(a.0, b.0).then_with(|| a.0.as_ptr().cmp(&b.0.as_ptr()))
-                    });
-                }
-                let top = self.open.len();
-                for index in bottom..top {
-                    if let Some((key, value)) = self.open.get(index).copied() {
-                        self.string(key);
-                        self.raw(value, depth);
+    /// Takes in a set: each part as `write` writes it, whatever their order, equal ones once.
+    pub fn set<T>(&mut self, parts: impl Iterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
+        let bottom = self.members.len();
+        self.form.push(b'(');
+        for part in parts {
+            let start = self.form.len();
+            write(self, part);
+            self.members.push(start..self.form.len());
+        }
+        self.sort_members(bottom);
+        self.form.push(END);
+    }
+
+    /// Takes in the well-formed value at the start of `text`. Returns what follows it, and whether it says anything.
+    fn take<'t>(&mut self, text: &'t str, depth: usize) -> (&'t str, bool) {
+        let start = self.form.len();
+        let is_object = text.starts_with('{');
+        let (rest, says) = match depth.checked_sub(1) {
+            Some(depth) if is_object || text.starts_with('[') => {
+                let bottom = self.members.len();
+                self.form.extend(text.bytes().take(1));
+                let mut rest = after_separators(text.get(1..).unwrap_or_default());
+                let mut says_any = false;
+                while !rest.is_empty() && !rest.starts_with(['}', ']']) {
+                    let member = self.form.len();
+                    if is_object {
+                        let (key, value) = rest.split_at_checked(value_len(rest)).unwrap_or_default();
+                        self.decoded(key);
+                        rest = after_separators(value);
                     }
+                    let (after, says) = self.take(rest, depth);
+                    says_any |= says;
+                    if is_object && says {
+                        self.members.push(member..self.form.len());
+                    } else if is_object {
+                        self.form.truncate(member);
+                    }
+                    // A value of no length would be taken for ever.
+                    rest = if after.len() < rest.len() { after_separators(after) } else { "" };
                 }
-                self.open.truncate(bottom);
-                self.sha.update(b"}");
+                self.sort_members(bottom);
+                self.form.push(END);
+                (rest.get(1..).unwrap_or_default(), says_any)
             }
-            Kind::Array => {
-                self.sha.update(b"[");
-                for (_, value) in parts(raw) {
-                    self.raw(value, depth);
+            // Bodies nested deeper are not read; should one come here all the same, its depths count as they are written.
+            _ => {
+                let (raw, rest) = text.split_at_checked(value_len(text)).unwrap_or_default();
+                match Value(raw).kind() {
+                    Kind::Null => {}
+                    Kind::Bool => self.form.extend(raw.bytes().take(1)),
+                    Kind::String | Kind::Number | Kind::Array | Kind::Object => self.decoded(raw),
                 }
-                self.sha.update(b"]");
+                let taken = self.form.get(start + 1..).unwrap_or_default();
+                let is_url = raw.starts_with('"') && is_url(taken);
+                let says = !matches!(raw, "" | "null" | "\"\"");
+                if is_url {
+                    self.form.truncate(start);
+                    self.form.push(b'u');
+                }
+                (rest, says)
             }
-            Kind::String if is_url(raw) => self.sha.update(b"u"),
-            Kind::String | Kind::Number => self.string(raw),
-            Kind::Bool => self.sha.update(if raw.starts_with('t') { b"t" } else { b"f" }),
-            Kind::Null => self.sha.update(b"-"),
+        };
+        if !says {
+            self.form.truncate(start);
+            self.form.push(b'-');
         }
+        (rest, says)
     }
 
-    fn string(&mut self, raw: &str) {
-        self.sha.update(b"s");
-        for piece in pieces(raw) {
+    /// Puts the members from number `bottom` on, which end the form, in order, equal ones once.
+    fn sort_members(&mut self, bottom: usize) {
+        let Self { form, members } = self;
+        let Some(ranges) = members.get_mut(bottom..) else { return };
+        let (start, end) = (ranges.first().map_or(0, |range| range.start), form.len());
+        let bytes = |range: &Range<usize>| form.get(range.clone()).unwrap_or_default();
+        if !ranges.is_sorted_by(|a, b| bytes(a) < bytes(b)) {
+            ranges.sort_unstable_by(|a, b| bytes(a).cmp(bytes(b)));
+            let mut last = 0..0;
+            for range in ranges {
+                if form.get(range.clone()) != form.get(last) {
+                    form.extend_from_within(range.clone());
+                }
+                last = range.clone();
+            }
+            form.drain(start..end);
+        }
+        members.truncate(bottom);
+    }
+
+    /// Takes a raw string in, decoded; of any other value its JSON text.
+    fn decoded(&mut self, raw: &str) {
+        self.form.push(b's');
+        let pieces = pieces(raw);
+        if !pieces.0.as_bytes().contains(&b'\\') {
+            self.form.extend_from_slice(pieces.0.as_bytes());
+            self.form.push(END);
+            return;
+        }
+        for piece in pieces {
             match piece {
-                Piece::Run(run) => self.sha.update(run.as_bytes()),
-                Piece::Escaped(char) => self.sha.update(char.encode_utf8(&mut [0; 4]).as_bytes()),
+                Piece::Run(run) => self.form.extend_from_slice(run.as_bytes()),
+                Piece::Escaped(char) => self.form.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        self.sha.update(END);
+        self.form.push(END);
     }
 
     /// The digest.
     #[must_use]
     pub fn finish(self) -> ContentDigest {
-        let digest: [u8; 32] = self.sha.finalize().into();
+        let digest: [u8; 32] = Sha256::digest(&self.form).into();
         ContentDigest(digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte)))
     }
 }
 
-impl fmt::Debug for Content<'_> {
+impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Content(…)")
     }
 }
 
-fn is_url(raw: &str) -> bool {
-    ["https://", "http://"].iter().any(|scheme| {
-        let mut chars = chars(raw);
-        scheme.chars().all(|expected| chars.next().is_some_and(|char| char.eq_ignore_ascii_case(&expected)))
-    })
+fn after_separators(text: &str) -> &str {
+    let is_separator = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
+    let len = text.as_bytes().iter().take_while(|byte| is_separator(byte)).count();
+    text.get(len..).unwrap_or_default()
+}
+
+fn is_url(text: &[u8]) -> bool {
+    [&b"https://"[..], b"http://"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
 }

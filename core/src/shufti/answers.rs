@@ -235,33 +235,23 @@ impl<'a> Document<'a> {
             None => content.text(&word),
         }
 
-        let mut results = Vec::with_capacity(32);
-        results.extend(self.verification_result().filter(|result| !result.value.is_empty()));
-        results.sort_unstable_by(|a: &CheckResult<'_>, b| {
-            (&a.service, &a.check, a.value.raw()).cmp(&(&b.service, &b.check, b.value.raw()))
-        });
-        content.text("results");
-        for result in results {
+        let results = self.verification_result().filter(|result| !result.value.is_empty());
+        content.set(results, |content, result| {
             content.text(&result.service);
             content.text(&result.check);
             content.value(Some(result.value));
-        }
+        });
 
-        content.text("data");
         content.value(self.object.get("verification_data"));
 
-        let mut codes = Vec::with_capacity(16);
-        codes.extend(self.declined_codes().map(|code| (Cow::Borrowed(""), code)));
-        codes.extend(self.services_declined_codes());
-        codes.sort_unstable();
-        codes.dedup();
-        content.text("codes");
-        for (service, code) in &codes {
-            content.text(service);
-            content.text(code);
-        }
-        if codes.is_empty() {
-            content.text("reason");
+        let plain = self.declined_codes().map(|code| (Cow::Borrowed(""), code));
+        let mut has_codes = false;
+        content.set(plain.chain(self.services_declined_codes()), |content, (service, code)| {
+            has_codes = true;
+            content.text(&service);
+            content.text(&code);
+        });
+        if !has_codes {
             content.value(self.object.get("declined_reason"));
         }
         content.finish()
