@@ -597,24 +597,21 @@ impl Fleet {
         self.unknown.values().map(Unknown::len).sum()
     }
 
-    /// Does what is due, at most `work` steps of it, beside one look at each account and door.
+    /// Does what is due, at most `work` steps of it (at least one), beside one look at each account and door.
     pub fn run(&mut self, at: At, work: u32, out: &mut impl FnMut(Action)) -> Wake {
         for account in 0..index(self.accounts.len()) {
             if self.account_timer(account).is_some_and(|due| due <= at.now) {
                 self.step_token(at, account, token::Input::Tick, out);
             }
         }
-        for _ in 0..work {
+        for _ in 0..work.max(1) {
             let worked = self.run_timer(at, out) || self.run_grant(at, out) || self.run_gap(at, out);
             if !worked {
                 return self.wake();
             }
         }
-        match self.wake() {
-            Wake::At(due) if due > at.now => Wake::At(due),
-            Wake::Input if self.gap.is_none() => Wake::Input,
-            Wake::At(_) | Wake::Input | Wake::More => Wake::More,
-        }
+        // Whether there is more shows only when it is looked for: an open door has no timer to wait for.
+        Wake::More
     }
 
     fn run_timer(&mut self, at: At, out: &mut impl FnMut(Action)) -> bool {
