@@ -143,11 +143,11 @@ fn confirm(driver: &Driver, account: AccountRef, callback: &CallbackEvent) {
     }
 }
 
+/// Which account receives at which path.
+type Paths = Vec<(&'static str, AccountRef)>;
+
 /// What receives where, and what pulls.
-fn accounts(
-    arguments: &Arguments,
-    builder: &mut Builder,
-) -> Result<(Openers, Vec<(&'static str, AccountRef)>), Failure> {
+fn accounts(arguments: &Arguments, builder: &mut Builder) -> Result<(Openers, Paths), Failure> {
     let (shareid_url, shufti_url) = urls(&arguments.api_url)?;
     let pulling = &arguments.pulling;
     let mut openers = Openers::default();
@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn one_url_serves_both_providers_and_two_need_names() {
         let url = "http://127.0.0.1:1".to_owned();
-        assert_eq!(urls(&[url.clone()]).unwrap(), (Some((url.clone(), false)), Some((url.clone(), false))));
+        let both = Some((url.clone(), false));
+        assert_eq!(urls(std::slice::from_ref(&url)).unwrap(), (both.clone(), both));
         let (shareid, shufti) = urls(&[format!("shareid={url}")]).unwrap();
         assert_eq!((shareid, shufti), (Some((url.clone(), true)), None));
         assert!(urls(&[url.clone(), url]).is_err());
