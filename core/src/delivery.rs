@@ -182,7 +182,10 @@ impl Schedule {
     pub const SHAREID: Self = Self::of(&crate::shareid::contract::CALLBACK_RETRIES);
 
     /// Shufti Pro: 10 attempts, 15 seconds apart (support centre; whether these are the gap or the time limit is not clear there).
-    pub const SHUFTI: Self = Self::of(&[Span::secs(15); 9]);
+    pub const SHUFTI: Self = {
+        use crate::shufti::contract::{CALLBACK_ATTEMPTS, CALLBACK_INTERVAL};
+        Self::of(&[CALLBACK_INTERVAL; CALLBACK_ATTEMPTS as usize - 1])
+    };
 
     /// `attempts` attempts, each `wait` after the end of the one before.
     ///
