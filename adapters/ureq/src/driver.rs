@@ -21,6 +21,7 @@ use idv_core::time::Span;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -105,7 +106,8 @@ impl Builder {
         self
     }
 
-    /// Who is told what happens. Called on the driver's own threads: it must return at once and must not call the driver.
+    /// Who is told what happens. Called on the driver's own threads: it must return at once and must not call the driver, which would
+    /// wait for itself.
     pub fn on_event(&mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> &mut Self {
         self.observer = Some(Arc::new(observer));
         self
@@ -117,7 +119,7 @@ impl Builder {
         self
     }
 
-    /// What sends the requests. Default: [`Client::new`].
+    /// What sends the requests. The driver shuts it down when it stops; see [`Client::separate`]. Default: [`Client::new`].
     pub fn transport(&mut self, transport: impl Transport + 'static) -> &mut Self {
         self.transport = Some(Arc::new(transport));
         self
@@ -178,7 +180,7 @@ impl Builder {
     pub fn start(self) -> Result<Driver, StartError> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let transport = self.transport.unwrap_or_else(|| Arc::new(Client::new()));
-        let observer = self.observer.unwrap_or_else(|| Arc::new(|_| ()));
+        let observer = undisturbed(self.observer);
         let (outbox, inbox) = sync_channel(INBOX);
 
         let mut fleet = Fleet::new(self.fleet);
@@ -192,7 +194,7 @@ impl Builder {
             let id = fleet.add_account(door, policy);
             let endpoint = Endpoint { provider: Arc::clone(&provider), policy: receipt };
             accounts.push((id, Arc::new(endpoint)));
-            entries.insert(id, AccountEntry { provider, label, tokens: BTreeMap::new() });
+            entries.insert(id, AccountEntry { provider, label, tokens: BTreeMap::new(), trouble: None });
         }
 
         let recorders = Pool::new("record", self.recorders, MOST_RECORDING);
@@ -243,6 +245,16 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("accounts", &self.accounts).finish_non_exhaustive()
     }
+}
+
+/// An observer that panics has missed an event; the driver goes on.
+fn undisturbed(observer: Option<Observer>) -> Observer {
+    Arc::new(move |event| {
+        let Some(observer) = &observer else { return };
+        if catch_unwind(AssertUnwindSafe(|| observer(event))).is_err() {
+            tracing::error!("the observer panicked");
+        }
+    })
 }
 
 /// Where the account pulls, without query: tells the accounts of one provider apart.

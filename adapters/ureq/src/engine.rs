@@ -18,7 +18,7 @@ use crate::session::{Body, HandOver, Kept, Session};
 use crate::store::AnyStore;
 use crate::transport::{Failure, Received};
 use idv_core::delivery::{self, Delivery};
-use idv_core::evidence::{Callback, Evidence, Outcome};
+use idv_core::evidence::{Callback, Evidence, FaultKind, Outcome, Verdict};
 use idv_core::fleet::{AccountId, Action, At, Fleet, Key, OpenError, Routed, Wake};
 use idv_core::machine::{Describe, Disposition};
 use idv_core::provider::{Provider, TokenAnswer};
@@ -112,6 +112,8 @@ pub(crate) struct AccountEntry {
     /// Tells the accounts of one provider apart in the store: where it pulls.
     pub(crate) label: String,
     pub(crate) tokens: BTreeMap<u32, Arc<Secret>>,
+    /// Why there is no token, while there is none.
+    pub(crate) trouble: Option<String>,
 }
 
 pub(crate) struct Engine {
@@ -126,6 +128,15 @@ pub(crate) struct Engine {
     unknown: VecDeque<(&'static str, String, u64)>,
     /// Completions of what could not even be started.
     at_once: VecDeque<Message>,
+}
+
+/// A callback that the store has.
+#[derive(Clone, Copy)]
+struct Recorded {
+    /// Where it stands in the journal.
+    position: u64,
+    /// The verdict that its body claims.
+    claims: Option<Verdict>,
 }
 
 /// The body that is fed in with an input, should the fleet want it kept.
@@ -253,7 +264,8 @@ impl Engine {
             Message::Callback(arrived) => {
                 let payload = &arrived.payload;
                 let ids = (payload.reading.id.as_deref(), payload.reading.alias.as_deref());
-                self.callback(arrived.provider, ids, arrived.callback, arrived.position, &payload.body);
+                let recorded = arrived.position.map(|position| Recorded { position, claims: arrived.claims });
+                self.callback(arrived.provider, ids, arrived.callback, recorded, &payload.body);
             }
             Message::Pulled { key, op, generation, pulled } => self.pulled(key, op, generation, pulled),
             Message::Token { account, op, answer } => self.token(account, op, answer),
@@ -297,7 +309,7 @@ impl Engine {
         if self.sessions.contains_key(&key) { Ok(key) } else { Err(OpenError::Exists(key)) }
     }
 
-    pub(crate) fn insert(&mut self, key: Key, session: Session) {
+    fn insert(&mut self, key: Key, session: Session) {
         self.sessions.insert(key, session);
         // The fleet forgets its oldest tombstones by itself.
         if self.sessions.len() > self.parts.fleet.len() + 1_000 {
@@ -346,6 +358,7 @@ impl Engine {
             TokenAnswer::Received { token, ttl } => {
                 if self.parts.fleet.token_received(at, account, op, ttl, &mut out) == Disposition::Applied {
                     // Pulls under way hold the older ones themselves.
+                    entry.trouble = None;
                     entry.tokens.clear();
                     entry.tokens.insert(op, Arc::new(token));
                 }
@@ -364,36 +377,33 @@ impl Engine {
     }
 
     fn no_token(&mut self, account: AccountId, refused: bool, diagnosis: Option<String>) {
-        for session in self.sessions.values_mut().filter(|session| session.account == account) {
-            session.diagnosis.clone_from(&diagnosis);
+        if let Some(account) = self.parts.accounts.get_mut(&account) {
+            account.trouble.clone_from(&diagnosis);
         }
         let provider = self.provider_name(account);
         (self.parts.observer)(&Event::NoToken { provider, refused, diagnosis });
     }
 
-    pub(crate) fn callback(
+    fn callback(
         &mut self,
         provider: &'static str,
         (id, alias): (Option<&str>, Option<&str>),
         callback: Callback,
-        position: Option<u64>,
+        recorded: Option<Recorded>,
         body: &Body,
     ) {
         let known =
             [id, alias].into_iter().flatten().find(|id| self.parts.fleet.find(provider, id).is_some());
         let Some(id) = known.or(id).or(alias) else {
             // It names nobody: nothing can be done with it, now or later.
-            self.mark_applied(position);
+            self.mark_applied(recorded);
             return;
         };
         if let Some(key) = self.parts.fleet.find(provider, id)
             && let Some(session) = self.sessions.get_mut(&key)
-            && let Some(position) = position
+            && let Some(Recorded { position, claims }) = recorded
         {
-            let claimed = self.parts.accounts.get(&session.account).and_then(|account| {
-                account.provider.statement(body).ok().and_then(|statement| statement.verdict)
-            });
-            session.recorded_callback(position, claimed);
+            session.recorded_callback(position, claims);
             session.applied.push(position);
         }
         let evidence = match callback {
@@ -406,14 +416,14 @@ impl Engine {
         let routed =
             self.parts.fleet.callback(at, provider, id, callback, bytes, &mut |action| actions.push(action));
         self.perform(actions, Some((evidence, body)));
-        match (routed, position) {
+        match (routed, recorded) {
             (Routed::Known(key), _) => {
                 // Whatever the step changed, the record counts as taken in from here on (R10).
                 if self.sessions.get(&key).is_some_and(|session| !session.applied.is_empty()) {
                     self.save_or_hold(key);
                 }
             }
-            (Routed::Unknown, Some(position)) => {
+            (Routed::Unknown, Some(Recorded { position, .. })) => {
                 if self.unknown.len() >= MOST_UNKNOWN {
                     // Still not applied in the store: the next process looks at it again.
                     self.unknown.pop_front();
@@ -424,8 +434,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn mark_applied(&mut self, position: Option<u64>) {
-        if let Some(position) = position
+    fn mark_applied(&mut self, recorded: Option<Recorded>) {
+        if let Some(Recorded { position, .. }) = recorded
             && let Err(error) = self.parts.store.mark_applied(&[position])
         {
             (self.parts.observer)(&Event::StoreFailed { error: error.to_string() });
@@ -433,7 +443,7 @@ impl Engine {
     }
 
     /// Performs what the fleet asked for, in order; what belongs to a session that could not be saved is held back (G9).
-    pub(crate) fn perform(&mut self, actions: Vec<Action>, fed: Fed<'_>) {
+    fn perform(&mut self, actions: Vec<Action>, fed: Fed<'_>) {
         // Bodies first, so that a save of the same step contains them.
         for action in &actions {
             match action {
@@ -495,7 +505,7 @@ impl Engine {
                     end,
                     unconfirmed,
                     reached: session.reached,
-                    diagnosis: session.diagnosis.clone(),
+                    diagnosis: self.diagnosis(session),
                 });
             }
             Action::CredentialsRefused { account } => {
@@ -515,6 +525,12 @@ impl Engine {
         };
         let (id, provider) = (Arc::clone(&session.id), Arc::clone(&entry.provider));
         let token = entry.tokens.get(&generation).cloned();
+        if generation != 0 && token.is_none() {
+            // It waited for the store, and the token was replaced meanwhile.
+            let diagnosis = "not sent: its token was replaced meanwhile".to_owned();
+            let pulled = Pulled::failed(Failure { kind: FaultKind::TimedOut, diagnosis });
+            return self.at_once.push_back(Message::Pulled { key, op, generation, pulled });
+        }
         let (caller, outbox) = (self.parts.caller.clone(), self.parts.outbox.clone());
         let taken = self.parts.calls.submit(move || {
             let pulled = unless_panicked(|| caller.pull(&*provider, &id, token.as_deref(), until))
@@ -559,8 +575,14 @@ impl Engine {
             next_pull: session.poller().next_pull().map(until),
             time_left: session.poller().bound().map(until),
             reached: beside.reached,
-            diagnosis: beside.diagnosis.clone(),
+            diagnosis: self.diagnosis(beside),
         })
+    }
+
+    /// What keeps a session from its verdict: its own last pull, or the lack of a token.
+    fn diagnosis(&self, session: &Session) -> Option<String> {
+        let account = || self.parts.accounts.get(&session.account)?.trouble.clone();
+        session.diagnosis.clone().or_else(account)
     }
 
     fn provider_name(&self, account: AccountId) -> &'static str {
@@ -571,7 +593,7 @@ impl Engine {
         self.parts.clock.now()
     }
 
-    pub(crate) fn at(&mut self) -> At {
+    fn at(&mut self) -> At {
         At::new(self.parts.clock.now(), self.parts.entropy.draw())
     }
 }
@@ -592,8 +614,6 @@ const fn session_of(action: &Action) -> Option<Key> {
 
 /// A codec or transport of somebody else's may panic; the call then failed like any other.
 fn unless_panicked<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Failure {
-        kind: idv_core::evidence::FaultKind::Malformed,
-        diagnosis: "the call panicked".to_owned(),
-    })
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(|_| Failure { kind: FaultKind::Malformed, diagnosis: "the call panicked".to_owned() })
 }

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::session::Body;
 use crate::store::AnyStore;
-use idv_core::evidence::Callback;
+use idv_core::evidence::{Callback, Verdict};
 use idv_core::http::Headers;
 use idv_core::machine::{Cx, Machine, Next};
 use idv_core::provider::{Authenticity, CallbackCheck, CallbackReading, Checked, Provider, Unreadable};
@@ -30,6 +30,8 @@ pub(crate) struct Arrived {
     pub(crate) provider: &'static str,
     /// Where the record stands; `None` for what is no evidence and was not recorded.
     pub(crate) position: Option<u64>,
+    /// The verdict that the body of a record claims.
+    pub(crate) claims: Option<Verdict>,
     pub(crate) callback: Callback,
     pub(crate) payload: Arc<Payload>,
 }
@@ -343,9 +345,12 @@ impl Ongoing {
 
     fn forward(&self, position: Option<u64>, hint: Option<Callback>) {
         let Some(payload) = self.payload.get() else { return };
+        let provider = &self.endpoint.provider;
+        let statement = position.and_then(|_| provider.statement(&payload.body).ok());
         (self.intake.forward)(Arrived {
-            provider: self.endpoint.provider.name(),
+            provider: provider.name(),
             position,
+            claims: statement.and_then(|statement| statement.verdict),
             callback: hint.unwrap_or(payload.reading.callback),
             payload: Arc::clone(payload),
         });

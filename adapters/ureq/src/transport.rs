@@ -111,7 +111,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// An HTTP client over ureq and rustls. Clones share their pool of connections; safe to use from many threads.
+/// An HTTP client over ureq and rustls, for any number of threads. Clones share their pool of connections, and their shutdown.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
@@ -150,6 +150,12 @@ impl Client {
             .build()
             .new_agent();
         Self { agent, body_cap: options.body_cap, connect: options.connect }
+    }
+
+    /// The same limits and the same trust, with connections of its own: [`Transport::shutdown`] of one does not touch the other.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        Self { agent: self.agent.config().new_agent(), ..*self }
     }
 
     /// Sends the request and reads the whole answer, in about `within` at the most.

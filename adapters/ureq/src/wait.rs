@@ -13,13 +13,13 @@ use std::sync::mpsc::channel;
 ///
 /// # Errors
 /// There is none; says why.
-pub fn wait(account: Account, id: &str, client: Client) -> Result<Revision, WaitError> {
+pub fn wait(account: Account, id: &str, client: &Client) -> Result<Revision, WaitError> {
     let (sender, told) = channel();
     let mut builder = Driver::builder();
     let account = builder.account(account);
     let revisions = sender.clone();
     builder
-        .transport(client)
+        .transport(client.separate())
         .on_revision(move |revision| {
             let _ = revisions.send(Told::Revision(revision.clone()));
             Ok(())

@@ -133,7 +133,7 @@ const DECLINED: &str = "id=ab-1 verdict=declined";
 fn g1_one_verification_is_waited_for_in_five_lines() {
     let server = Script::new(&[("ab-1", &["", "", ACCEPTED])]).serve();
     let account = Account::new(provider(&server)).unwrap();
-    let revision = idv_ureq::wait(account, "ab-1", Client::new()).unwrap();
+    let revision = idv_ureq::wait(account, "ab-1", &Client::new()).unwrap();
     assert_eq!(revision.key(), ("fake", "ab-1", 1));
     assert_eq!((revision.verdict, revision.evidence), (Verdict::Accepted, Evidence::Pulled));
     assert_eq!(&revision.body[..], ACCEPTED.as_bytes());
@@ -146,7 +146,7 @@ fn waiting_ends_with_the_reason_when_there_is_no_verdict() {
     let rules = |fake: &Fake| Rules { ..fake.rules() }.with_deadline(Span::millis(200));
     let wait = |fake: Fake| {
         let rules = rules(&fake);
-        idv_ureq::wait(Account::with_rules(fake, &rules).unwrap(), "ab-1", Client::new()).unwrap_err()
+        idv_ureq::wait(Account::with_rules(fake, &rules).unwrap(), "ab-1", &Client::new()).unwrap_err()
     };
     let never = Script::default().serve();
     assert!(matches!(wait(provider(&never)), WaitError::Expired { .. }));

@@ -231,7 +231,9 @@ impl Engine {
         let reading = provider.read_callback(&record.body, &checked);
         let body = Arc::new(Zeroizing::new(record.body.into_vec()));
         let ids = (reading.id.as_deref(), reading.alias.as_deref());
-        self.callback(provider.name(), ids, reading.callback, Some(record.position), &body);
+        let claims = provider.statement(&body).ok().and_then(|statement| statement.verdict);
+        let recorded = super::Recorded { position: record.position, claims };
+        self.callback(provider.name(), ids, reading.callback, Some(recorded), &body);
     }
 }
 
