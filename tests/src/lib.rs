@@ -2,3 +2,8 @@
 
 pub mod laws;
 pub mod subjects;
+
+/// The README's programs, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
