@@ -328,6 +328,37 @@ fn noise_is_answered_or_closed_and_the_server_lives_on() {
 }
 
 #[test]
+fn requests_with_random_damage_never_stop_the_server() {
+    let handle = start(Config { head_timeout: 5 * MS, request_deadline: 10 * MS, ..Config::default() });
+    let whole = b"POST /a?b=c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nsignature: x\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below as u64).unwrap()
+    };
+    for _ in 0..400 {
+        let mut damaged = whole.to_vec();
+        for _ in 0..=draw(3) {
+            let at = draw(damaged.len());
+            match draw(3) {
+                0 => damaged[at] = u8::try_from(draw(256)).unwrap(),
+                1 => damaged.truncate(at.max(1)),
+                _ => damaged.insert(at, u8::try_from(draw(256)).unwrap()),
+            }
+        }
+        let mut stream = connect(&handle);
+        stream.write_all(&damaged).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = stream.read(&mut [0; 512]);
+    }
+    let mut stream = connect(&handle);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    assert_eq!(read_reply(&mut stream).0, 200);
+}
+
+#[test]
 fn an_idle_connection_is_closed() {
     let handle = start(Config { idle_timeout: 60 * MS, ..Config::default() });
     let mut used = connect(&handle);

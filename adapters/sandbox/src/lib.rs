@@ -26,7 +26,9 @@
 //! Callers over HTTP choose a scenario by the header field `Idv-Scenario`, by the beginning of a Shufti reference or of a ShareID applicant id
 //! (`flip-1234`), or by `customer_data.scenario`; else [`Config::default_scenario`] is played.
 //!
-//! The sandbox believes nobody's identity and keeps no secret of value: it listens on loopback, and posts callbacks there, unless
+//! A sandbox remembers every verification until it stops; it is a tool for tests, not a service.
+//!
+//! Its credentials are known to everybody: it listens on loopback, and posts callbacks there, unless
 //! [`Config::beyond_loopback`] says otherwise.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -186,12 +186,12 @@ fn r13_over_the_limit_is_429_with_retry_after_until_the_window_has_passed() {
 
 #[test]
 fn g7_fetches_closer_together_than_the_cadence_are_counted() {
-    // The cadence of 5 s takes 100 ms.
-    let sandbox = sandbox(50);
+    // The cadence of 5 s takes 250 ms.
+    let sandbox = sandbox(20);
     let id = sandbox.create(Create::new(Product::Onboarding).scenario("pending")).unwrap();
     let account = account(&sandbox, Flow::Onboarding);
     let token = token(&account);
-    for wait in [0, 150, 10, 150] {
+    for wait in [0, 260, 0, 260] {
         std::thread::sleep(Duration::from_millis(wait));
         let _ = pull(&account, &id, Some(&token));
     }
@@ -216,4 +216,22 @@ fn the_agreed_bearer_comes_with_callbacks_and_a_forger_has_another() {
         assert_eq!(came.field("authorization").is_some(), sent);
         assert_ne!(came.field("authorization"), Some("Bearer agreed-bearer"));
     }
+}
+
+#[test]
+fn a_caller_chooses_the_scenario_in_its_own_data() {
+    let sandbox = sandbox(1_000);
+    let url = format!("{}/flow/onboarding/auth/business", sandbox.shareid_url());
+    let start = |scenario: &str| {
+        let data = format!(r#","customer_data":{{"scenario":"{scenario}"}}}}"#);
+        call("POST", &url, &[], &CREDENTIALS.replace('}', &data))
+    };
+    let id = json(&start("technical"))["applicant_id"].as_str().unwrap().to_owned();
+    assert_eq!(start("no-such-scenario").status, 422);
+    let token = token(&account(&sandbox, Flow::Onboarding));
+    let body = format!(r#"{{"applicant_id":"{id}"}}"#);
+    until("the result", || {
+        let reasons = json(&fetch(&sandbox, Flow::Onboarding, &token, &body))["reasons"].clone();
+        (reasons == serde_json::json!(["analysis_failed"])).then_some(())
+    });
 }

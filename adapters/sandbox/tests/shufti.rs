@@ -16,7 +16,9 @@ use idv_core::provider::Provider as _;
 use idv_core::provider::TokenAnswer;
 use idv_core::shufti::signature::{self, Rule, Verifier};
 use idv_core::shufti::{Account, AuthMode};
-use idv_sandbox::{AnswerFault, Config, Create, Product, Provider, Sandbox, Scenario, SignatureHeader, Step};
+use idv_sandbox::{
+    AnswerFault, Config, Create, Faults, Product, Provider, Sandbox, Scenario, SignatureHeader, Step,
+};
 use idv_ureq::Received;
 use serde_json::json;
 use std::time::Duration;
@@ -286,4 +288,43 @@ fn over_tls_it_answers_clients_that_trust_it() {
     assert!(is_signed(&received, Rule::After));
     let stranger = idv_ureq::Client::new().send(&request, idv_core::time::Span::secs(10)).unwrap_err();
     assert_eq!(stranger.kind, idv_core::evidence::FaultKind::Tls);
+}
+
+#[test]
+fn a_caller_chooses_the_scenario_by_a_header_field() {
+    let sandbox = sandbox(1_000);
+    let url = format!("{}/", sandbox.shufti_url());
+    let basic = basic();
+    let open = |reference: &str, scenario: &str| {
+        let headers = [("authorization", basic.as_str()), ("idv-scenario", scenario)];
+        call("POST", &url, &headers, &json!({ "reference": reference }).to_string()).status
+    };
+    assert_eq!(open("accepted-1", "cancelled"), 200);
+    assert_eq!(open("accepted-2", "no-such-scenario"), 400);
+    until("the cancellation", || {
+        (json(&status(&sandbox, "accepted-1"))["event"] == "verification.cancelled").then_some(())
+    });
+}
+
+#[test]
+fn random_faults_strike_answers_and_tokens_as_often_as_asked() {
+    let faults = Faults { answer_percent: 100, slow_body: Duration::from_millis(1), ..Faults::default() };
+    let sandbox = Sandbox::start(Config { faults, ..config(1) }).unwrap();
+    sandbox.create(Create::new(Product::Shufti).id("kyc-0001")).unwrap();
+    let url = format!("{}/status", sandbox.shufti_url());
+    for _ in 0..20 {
+        let _ = try_call("POST", &url, &[("authorization", &basic())], r#"{"reference":"kyc-0001"}"#);
+    }
+    assert_eq!(sandbox.statistics().shufti.faults, 20);
+    drop(sandbox);
+    // Ten minutes take 600 ms; a token that dies early lives at most nine tenths of that.
+    let faults = Faults { token_percent: 100, ..Faults::default() };
+    let sandbox = Sandbox::start(Config { faults, ..config(1_000) }).unwrap();
+    let token = json(&shufti(&sandbox, "/get/access/token", ""))["access_token"].as_str().unwrap().to_owned();
+    std::thread::sleep(Duration::from_millis(545));
+    let bearer = format!("Bearer {token}");
+    assert_eq!(
+        call("POST", &format!("{}/status", sandbox.shufti_url()), &[("authorization", &bearer)], "{}").status,
+        401
+    );
 }
