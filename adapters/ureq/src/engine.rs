@@ -18,8 +18,8 @@ use crate::session::{Body, HandOver, Kept, Session};
 use crate::store::AnyStore;
 use crate::transport::{Failure, Received};
 use idv_core::delivery::{self, Delivery};
-use idv_core::evidence::{Callback, Evidence, FaultKind, Outcome, Verdict};
-use idv_core::fleet::{AccountId, Action, At, Fleet, Key, OpenError, Routed, Wake};
+use idv_core::evidence::{Evidence, FaultKind, Outcome};
+use idv_core::fleet::{AccountId, Action, At, Fleet, Key, OpenError, Wake};
 use idv_core::machine::{Describe, Disposition};
 use idv_core::provider::{Provider, TokenAnswer};
 use idv_core::secret::Secret;
@@ -30,9 +30,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
 
+mod callbacks;
 mod hand_over;
 mod persist;
 
+use callbacks::Recorded;
 pub use persist::RestoreError;
 
 /// The most steps of the fleet before the inbox is looked at again.
@@ -44,9 +46,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How soon a save that failed is tried again.
 const STORE_RETRY: Span = Span::secs(1);
-
-/// The most callbacks remembered for verifications that nobody opened yet, to be marked applied when somebody does.
-const MOST_UNKNOWN: usize = 1_000;
 
 pub(crate) type Handler = Arc<dyn Fn(&Revision) -> Result<(), HandOverError> + Send + Sync>;
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -128,15 +127,6 @@ pub(crate) struct Engine {
     unknown: VecDeque<(&'static str, String, u64)>,
     /// Completions of what could not even be started.
     at_once: VecDeque<Message>,
-}
-
-/// A callback that the store has.
-#[derive(Clone, Copy)]
-struct Recorded {
-    /// Where it stands in the journal.
-    position: u64,
-    /// The verdict that its body claims.
-    claims: Option<Verdict>,
 }
 
 /// The body that is fed in with an input, should the fleet want it kept.
@@ -342,6 +332,13 @@ impl Engine {
             .answer
             .alias
             .is_some_and(|alias| self.parts.fleet.learn_alias(key, &alias) == Disposition::Applied);
+        let awaits = |fleet: &Fleet| fleet.session(key).is_some_and(|session| session.poller().is_demanded());
+        if !awaits(&self.parts.fleet)
+            && !matches!(pulled.answer.outcome, Outcome::Failed(_) | Outcome::Refused)
+            && let Some(session) = self.sessions.get_mut(&key)
+        {
+            session.confirmed();
+        }
         self.perform(actions, Some((Evidence::Pulled, &pulled.body)));
         if learned {
             self.save_or_hold(key);
@@ -382,64 +379,6 @@ impl Engine {
         }
         let provider = self.provider_name(account);
         (self.parts.observer)(&Event::NoToken { provider, refused, diagnosis });
-    }
-
-    fn callback(
-        &mut self,
-        provider: &'static str,
-        (id, alias): (Option<&str>, Option<&str>),
-        callback: Callback,
-        recorded: Option<Recorded>,
-        body: &Body,
-    ) {
-        let known =
-            [id, alias].into_iter().flatten().find(|id| self.parts.fleet.find(provider, id).is_some());
-        let Some(id) = known.or(id).or(alias) else {
-            // It names nobody: nothing can be done with it, now or later.
-            self.mark_applied(recorded);
-            return;
-        };
-        if let Some(key) = self.parts.fleet.find(provider, id)
-            && let Some(session) = self.sessions.get_mut(&key)
-            && let Some(Recorded { position, claims }) = recorded
-        {
-            session.recorded_callback(position, claims);
-            session.applied.push(position);
-        }
-        let evidence = match callback {
-            Callback::Signed(_) | Callback::SignedSignal => Evidence::Signed,
-            Callback::Unsigned | Callback::WrongSignature => Evidence::Unsigned,
-        };
-        let at = self.at();
-        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let mut actions = Vec::new();
-        let routed =
-            self.parts.fleet.callback(at, provider, id, callback, bytes, &mut |action| actions.push(action));
-        self.perform(actions, Some((evidence, body)));
-        match (routed, recorded) {
-            (Routed::Known(key), _) => {
-                // Whatever the step changed, the record counts as taken in from here on (R10).
-                if self.sessions.get(&key).is_some_and(|session| !session.applied.is_empty()) {
-                    self.save_or_hold(key);
-                }
-            }
-            (Routed::Unknown, Some(Recorded { position, .. })) => {
-                if self.unknown.len() >= MOST_UNKNOWN {
-                    // Still not applied in the store: the next process looks at it again.
-                    self.unknown.pop_front();
-                }
-                self.unknown.push_back((provider, id.to_owned(), position));
-            }
-            (Routed::Unknown, None) | (Routed::Dropped, _) => {}
-        }
-    }
-
-    fn mark_applied(&mut self, recorded: Option<Recorded>) {
-        if let Some(Recorded { position, .. }) = recorded
-            && let Err(error) = self.parts.store.mark_applied(&[position])
-        {
-            (self.parts.observer)(&Event::StoreFailed { error: error.to_string() });
-        }
     }
 
     /// Performs what the fleet asked for, in order; what belongs to a session that could not be saved is held back (G9).
@@ -504,6 +443,7 @@ impl Engine {
                     id: Arc::clone(&session.id),
                     end,
                     unconfirmed,
+                    unconfirmed_callbacks: session.unconfirmed(),
                     reached: session.reached,
                     diagnosis: self.diagnosis(session),
                 });

@@ -137,6 +137,8 @@ pub enum Event {
         end: End,
         /// A callback, or another hint, was never confirmed by a pull (R12).
         unconfirmed: bool,
+        /// Where the recorded callbacks stand in the journal that no pull confirmed; the newest four.
+        unconfirmed_callbacks: Vec<u64>,
         /// Some pull was answered, whatever the answer said.
         reached: bool,
         /// What went wrong last.

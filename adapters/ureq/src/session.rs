@@ -69,7 +69,7 @@ pub(crate) struct HandOver {
     pub(crate) due: Option<Instant>,
 }
 
-/// How many callbacks a revision can refer to: ShareID sends one and repeats it at most three times.
+/// How many callbacks are remembered: ShareID sends one and repeats it at most three times.
 const MOST_CALLBACKS: usize = 4;
 
 /// One session, beside the fleet's own state of it.
@@ -86,6 +86,8 @@ pub(crate) struct Session {
     pub(crate) applied: Vec<u64>,
     /// Recorded callbacks and what they claim, for revisions to refer to.
     callbacks: VecDeque<(u64, Option<Verdict>)>,
+    /// Recorded callbacks that no counted pull followed yet.
+    unconfirmed: VecDeque<u64>,
     /// Actions that wait for a save that failed, with the moments they were asked for.
     pub(crate) held: Option<Vec<(Action, Instant)>>,
     pub(crate) hand_over: Option<HandOver>,
@@ -103,6 +105,7 @@ impl Session {
             latest: Slot::default(),
             applied: Vec::new(),
             callbacks: VecDeque::new(),
+            unconfirmed: VecDeque::new(),
             held: None,
             hand_over: None,
             reached: false,
@@ -128,6 +131,19 @@ impl Session {
             self.callbacks.truncate(MOST_CALLBACKS - 1);
             self.callbacks.push_front((position, verdict));
         }
+        if !self.unconfirmed.contains(&position) {
+            self.unconfirmed.truncate(MOST_CALLBACKS - 1);
+            self.unconfirmed.push_front(position);
+        }
+    }
+
+    /// The fleet awaits no confirmation any more.
+    pub(crate) fn confirmed(&mut self) {
+        self.unconfirmed.clear();
+    }
+
+    pub(crate) fn unconfirmed(&self) -> Vec<u64> {
+        self.unconfirmed.iter().copied().collect()
     }
 
     pub(crate) fn callbacks_of(&self, verdict: Verdict) -> Vec<u64> {

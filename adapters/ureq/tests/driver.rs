@@ -17,11 +17,11 @@ use idv_core::session::End;
 use idv_core::store::{Commit, Journal, Record, Recorded, Save, Saved, SavedSession, Sessions, TooLarge};
 use idv_core::time::Span;
 use idv_ureq::{
-    Account, AccountRef, Builder, CallbackOutcome, CallbackRequest, Client, Driver, DriverError, Event,
-    Revision, SharedMemory, WaitError,
+    Account, AccountRef, Builder, CallbackOutcome, CallbackRequest, Client, Clock, Driver, DriverError,
+    Event, Revision, SharedMemory, WaitError,
 };
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -425,10 +425,11 @@ fn r10_a_record_that_was_not_applied_before_a_crash_is_applied_after_it() {
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 0);
 }
 
-/// A store whose saves fail while told to, and that other processes may write to.
+/// A store whose saves fail and whose commits stall while they are told to.
 #[derive(Clone, Default)]
 struct Unwilling {
     memory: SharedMemory,
+    stalls: Arc<AtomicBool>,
     fails: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
 }
@@ -437,6 +438,9 @@ impl Journal for Unwilling {
     type Error = TooLarge;
 
     fn commit(&mut self, record: &Record<'_>) -> Result<Commit, TooLarge> {
+        while self.stalls.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.memory.commit(record)
     }
 
@@ -610,4 +614,104 @@ fn opening_twice_or_with_anothers_account_is_refused() {
     other.account(Account::new(provider(&server)).unwrap());
     let second = other.account(Account::new(provider(&server)).unwrap());
     assert!(matches!(world.driver.open(second, "ab-2"), Err(DriverError::NoAccount)));
+}
+
+#[test]
+fn g5_by_default_a_stalled_store_is_answered_503_after_2500_ms_and_its_late_commit_applies() {
+    let script = Script::new(&[("ab-1", &["id=ab-1 verdict=review"])]);
+    let server = script.serve();
+    let store = Unwilling::default();
+    let world = World::with(provider(&server), |builder| {
+        builder.store(store.clone());
+    });
+    world.driver.open(world.account, "ab-1").unwrap();
+    assert_eq!(world.revision().verdict, Verdict::ReviewPending);
+    let address = world.driver.listen("127.0.0.1:0".parse().unwrap(), &[("/cb", world.account)]).unwrap();
+    let mut request = support::post(&format!("http://{address}/cb"), ACCEPTED.as_bytes());
+    request.headers.push(("signature", "good".to_owned()));
+
+    store.stalls.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    assert_eq!(Client::new().send(&request, support::AMPLE).unwrap().status, 503);
+    let took = began.elapsed();
+    assert!((Duration::from_millis(2_480)..Duration::from_millis(3_000)).contains(&took), "{took:?}");
+
+    store.stalls.store(false, Ordering::SeqCst);
+    world.event(|event| match event {
+        Event::Callback(callback) => {
+            matches!(callback.outcome, CallbackOutcome::Recorded { .. }).then_some(())
+        }
+        _ => None,
+    });
+    assert_eq!(Client::new().send(&request, support::AMPLE).unwrap().status, 200);
+    script.set("ab-1", &[ACCEPTED]);
+    assert_eq!(world.callback("good", ACCEPTED), 200);
+    assert_eq!(world.revision().verdict, Verdict::Accepted);
+}
+
+#[test]
+fn callbacks_are_received_over_tls() {
+    let server = Script::new(&[("ab-1", &[ACCEPTED])]).serve();
+    let world = World::new(&server);
+    let identity = support::Identity::new(&["localhost"], false);
+    let (pem, key) = (identity.pem.as_bytes(), identity.key_pem.as_bytes());
+    let tls = idv_listener::tls::config_from_pem(pem, key).unwrap();
+    let config = idv_listener::Config { tls: Some(tls), ..idv_listener::Config::default() };
+    let paths = [("/cb", world.account)];
+    let address = world.driver.listen_with("127.0.0.1:0".parse().unwrap(), &paths, config).unwrap();
+    let trusting = idv_ureq::transport::Options { roots_pem: Some(pem.to_vec()), ..Default::default() };
+    let client = Client::with_options(&trusting).unwrap();
+    for (signature, status) in [("good", 200), ("forged", 401)] {
+        let mut request =
+            support::post(&format!("https://localhost:{}/cb", address.port()), ACCEPTED.as_bytes());
+        request.headers.push(("signature", signature.to_owned()));
+        assert_eq!(client.send(&request, support::AMPLE).unwrap().status, status);
+    }
+}
+
+#[test]
+fn r12_an_expired_verification_names_the_callbacks_it_could_not_confirm() {
+    // The provider answers every pull with an outage.
+    let server = Server::new(|_, stream| {
+        answer(stream, "503 Service Unavailable", "", b"");
+        true
+    });
+    let clock = Manual::default();
+    let world = World::with(provider(&server), |builder| {
+        builder.clock(clock.clone());
+    });
+    let (driver, account) = (&world.driver, world.account);
+    let verification = driver.open(account, "ab-1").unwrap();
+    let fields = [("signature", &b"good"[..])];
+    let body = ACCEPTED.as_bytes();
+    let request = CallbackRequest { method: "POST", headers: Headers(&fields), body, received_at: None };
+    assert_eq!(driver.callback(account, &request).unwrap().status(), 200);
+    // An hour passes, a second at a time; asking for the status has the driver look at the clock.
+    for _ in 0..3_600 {
+        clock.0.fetch_add(1_000, Ordering::SeqCst);
+        if driver.status(verification).unwrap().unwrap().end.is_some() {
+            break;
+        }
+    }
+    let (end, unconfirmed, callbacks) = world.event(|event| match event {
+        Event::Ended { end, unconfirmed, unconfirmed_callbacks, .. } => {
+            Some((*end, *unconfirmed, unconfirmed_callbacks.clone()))
+        }
+        _ => None,
+    });
+    assert_eq!((end, unconfirmed, callbacks), (End::Expired, true, vec![1]));
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Clone, Debug, Default)]
+struct Manual(Arc<AtomicU64>);
+
+impl Clock for Manual {
+    fn now(&self) -> idv_core::time::Instant {
+        idv_core::time::Instant::from_millis(1 + self.0.load(Ordering::SeqCst))
+    }
+
+    fn unix_ms(&self) -> u64 {
+        1_700_000_000_000 + self.0.load(Ordering::SeqCst)
+    }
 }

@@ -232,7 +232,7 @@ impl Engine {
         let body = Arc::new(Zeroizing::new(record.body.into_vec()));
         let ids = (reading.id.as_deref(), reading.alias.as_deref());
         let claims = provider.statement(&body).ok().and_then(|statement| statement.verdict);
-        let recorded = super::Recorded { position: record.position, claims };
+        let recorded = super::callbacks::Recorded { position: record.position, claims };
         self.callback(provider.name(), ids, reading.callback, Some(recorded), &body);
     }
 }

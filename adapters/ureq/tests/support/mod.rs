@@ -110,6 +110,7 @@ pub fn answer(stream: &mut dyn Stream, status: &str, fields: &str, body: &[u8]) 
 /// A certificate and its key.
 pub struct Identity {
     pub pem: String,
+    pub key_pem: String,
     certificate: rustls_pki_types::CertificateDer<'static>,
     key: Vec<u8>,
 }
@@ -126,7 +127,12 @@ impl Identity {
         }
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        Self { pem: certificate.pem(), certificate: certificate.der().clone(), key: key.serialize_der() }
+        Self {
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            certificate: certificate.der().clone(),
+            key: key.serialize_der(),
+        }
     }
 
     fn server_config(&self) -> Arc<rustls::ServerConfig> {
