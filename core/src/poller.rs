@@ -131,7 +131,7 @@ pub enum Input {
     Settled,
     /// Finish.
     Stop,
-    /// The state comes from a snapshot: a pull in flight counts as failed (R11).
+    /// The state comes from a snapshot: a pull in flight counts as failed, and the next one waits for the cadence (R11).
     Restored,
 }
 
@@ -466,10 +466,30 @@ impl Poller {
         }
     }
 
-    /// Whether everything but the schedule is the same: what a restored machine could not find out again.
+    /// Whether everything but the routine is the same: what a restored machine could not find out again. A back-off and a
+    /// `Retry-After` belong to what must be found again, or a restart would break them.
     pub(crate) fn same_knowledge(&self, other: &Self) -> bool {
-        (self.bound, self.drive, self.demand, self.recheck, self.fruitless, self.end())
-            == (other.bound, other.drive, other.demand, other.recheck, other.fruitless, other.end())
+        let knowledge = |poller: &Self| {
+            (
+                poller.bound,
+                poller.drive,
+                poller.demand,
+                poller.recheck,
+                poller.fruitless,
+                poller.trouble(),
+                poller.end(),
+            )
+        };
+        knowledge(self) == knowledge(other)
+    }
+
+    const fn trouble(&self) -> Trouble {
+        match self.phase {
+            Phase::Waiting { trouble, .. } | Phase::Asking { trouble } | Phase::InFlight { trouble, .. } => {
+                trouble
+            }
+            Phase::Resting { .. } | Phase::Ended { .. } => Trouble::NONE,
+        }
     }
 
     /// How it ended, once it has.
@@ -492,13 +512,7 @@ impl Poller {
     /// Whether the credential was refused since the last usable answer.
     #[must_use]
     pub const fn was_refused(&self) -> bool {
-        match self.phase {
-            Phase::Waiting { trouble, .. } | Phase::Asking { trouble } | Phase::InFlight { trouble, .. } => {
-                trouble.refused
-            }
-            Phase::Resting { .. } => false,
-            Phase::Ended { end, .. } => matches!(end, End::Refused),
-        }
+        self.trouble().refused || matches!(self.phase, Phase::Ended { end: End::Refused, .. })
     }
 
     /// The deadline, or the end of the watch; `None` when it watches for ever.
@@ -615,22 +629,27 @@ impl Poller {
         }
     }
 
-    fn hint(&mut self, class: Class, signal: bool) -> Disposition {
+    fn hint(&mut self, cx: Cx<'_, Policy>, class: Class, signal: bool) -> Disposition {
         if let Phase::Ended { .. } = self.phase {
             return Disposition::NoOp;
         }
         self.demand = Some(self.demand.map_or(class, |demand| demand.min(class)));
-        if signal {
-            self.recheck = 1;
-        }
         match self.phase {
             Phase::Waiting { until, slack, trouble } => {
+                if slack > 0 && cx.now < until && self.recheck > 1 {
+                    // The further pull that a change signal demanded is still owed at its own distance: what brings a pull forward,
+                    // a forgery perhaps, must not use it up.
+                    self.recheck -= 1;
+                }
                 self.phase = Phase::Waiting { until: until.before_millis(slack), slack: 0, trouble };
             }
             Phase::Resting { earliest } => {
                 self.phase = Phase::Waiting { until: earliest, slack: 0, trouble: Trouble::NONE };
             }
             Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Ended { .. } => {}
+        }
+        if signal {
+            self.recheck = 1;
         }
         Disposition::Applied
     }
@@ -641,7 +660,7 @@ impl Poller {
                 let until = cx.now.after(cx.policy.cadence);
                 self.phase = Phase::Waiting { until, slack: 0, trouble: Trouble::NONE };
             }
-            // A late answer that counts (the parent judges that) changes the plan all the same, and its call ended only now.
+            // A late answer changes the plan all the same, and its call ended only now.
             Err(Disposition::Stale) if self.end().is_none() => self.put_off(cx.now.after(cx.policy.cadence)),
             Err(other) => return other,
         }
@@ -664,8 +683,11 @@ impl Poller {
                 *until = (*until).max(from);
                 *slack = u32::try_from(until.since(from)).unwrap_or(u32::MAX);
             }
+            Phase::Asking { trouble } => {
+                self.phase = Phase::Waiting { until: earliest, slack: 0, trouble: *trouble };
+            }
             Phase::Resting { earliest: from } => *from = (*from).max(earliest),
-            Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Ended { .. } => {}
+            Phase::InFlight { .. } | Phase::Ended { .. } => {}
         }
     }
 
@@ -704,9 +726,8 @@ impl Poller {
         };
         let (earliest, trouble) = match self.phase {
             Phase::Waiting { until, slack, trouble } => (until.before_millis(slack), trouble),
-            Phase::Asking { trouble } => (cx.now, trouble),
             Phase::Resting { earliest } => (earliest, Trouble::NONE),
-            Phase::InFlight { .. } | Phase::Ended { .. } => return,
+            Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Ended { .. } => return,
         };
         self.phase = match wait {
             Some(wait) => {
@@ -749,15 +770,17 @@ impl Poller {
         }
     }
 
-    fn restored(&mut self, cx: Cx<'_, Policy>) -> (Disposition, Option<Action>) {
+    /// A pull in flight failed with the process that sent it (R11). One that was sent after the snapshot is not known here: no pull
+    /// before the cadence has passed since the restore, which is after any earlier call ended.
+    fn restored(&mut self, cx: Cx<'_, Policy>) -> Disposition {
         match self.phase {
-            Phase::InFlight { trouble, .. } => {
-                self.fail(cx, trouble, None);
-                (Disposition::Applied, None)
+            Phase::InFlight { trouble, .. } => self.fail(cx, trouble, None),
+            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::Resting { .. } => {
+                self.put_off(cx.now.after(cx.policy.cadence));
             }
-            Phase::Asking { .. } => (Disposition::Applied, Some(Action::Ask { class: self.class() })),
-            Phase::Waiting { .. } | Phase::Resting { .. } | Phase::Ended { .. } => (Disposition::NoOp, None),
+            Phase::Ended { .. } => return Disposition::NoOp,
         }
+        Disposition::Applied
     }
 }
 
@@ -775,7 +798,7 @@ impl Machine for Poller {
         let passed = self.pass_deadlines(cx);
         let (disposition, mut action) = match input {
             Input::Tick => (if passed { Disposition::Applied } else { Disposition::NoOp }, None),
-            Input::Hint { class, signal } => (self.hint(class, signal), None),
+            Input::Hint { class, signal } => (self.hint(cx, class, signal), None),
             Input::Granted => self.granted(cx),
             Input::Answered { op, then } => (self.answered(cx, op, then), None),
             Input::Failed { op, retry_after } => match self.completed(op) {
@@ -786,7 +809,7 @@ impl Machine for Poller {
                 Err(other) => (other, None),
             },
             Input::Refused { op } => (self.refused(cx, op), None),
-            Input::Settled if was_over => (Disposition::NoOp, None),
+            Input::Settled if self.end().is_some() => (Disposition::NoOp, None),
             Input::Settled => {
                 self.watch(cx);
                 (Disposition::Applied, None)
@@ -796,7 +819,7 @@ impl Machine for Poller {
                 self.finish(cx, End::Stopped);
                 (Disposition::Applied, None)
             }
-            Input::Restored => self.restored(cx),
+            Input::Restored => (self.restored(cx), None),
         };
         // An input may have taken away what kept it past its deadline.
         self.pass_deadlines(cx);
@@ -872,7 +895,9 @@ impl Describe for Poller {
         row("InFlight", "Failed", "Waiting"),
         row("InFlight", "Refused", "Waiting"),
         row("InFlight", "Refused", "Ended"),
+        row("Asking", "Restored", "Waiting"),
         row("InFlight", "Restored", "Waiting"),
+        row("InFlight", "Restored", "Ended"),
         row("Resting", "Hint", "Waiting"),
         row("Resting", "Hint", "Asking"),
         row("Waiting", "Tick", "Ended"),

@@ -346,12 +346,13 @@ impl Session {
         self.poller.next_op()
     }
 
-    /// Steps the child and translates what it asks for.
+    /// Steps the child and translates what it asks for, but for permission: one step of ours may take several of the child's, and asks
+    /// once, at its end.
     fn poll(&mut self, cx: Cx<'_, Policy>, input: poller::Input, actions: &mut List) -> Disposition {
         let step = self.poller.step(cx.with(&cx.policy.poller), input);
         for action in step.actions {
             match action {
-                poller::Action::Ask { class } => actions.push(Action::Ask { class }),
+                poller::Action::Ask { .. } => {}
                 poller::Action::Pull { op, within } => actions.push(Action::Pull { op, within }),
                 poller::Action::Ended(end) => self.ended(end, actions),
             }
@@ -499,12 +500,9 @@ impl Session {
                         self.poll_ended(cx, poller::Input::Tick);
                         return Disposition::Applied;
                     }
-                    // The hint first, so that a poller which starts to ask does so once, in its class.
-                    let disposition = self.hint(cx, Class::Confirming, false, actions);
                     if self.is_settled() {
                         self.poll(cx, poller::Input::Settled, actions);
                     }
-                    return disposition;
                 }
                 self.hint(cx, Class::Confirming, false, actions)
             }
@@ -580,16 +578,14 @@ impl Machine for Session {
 
     fn step(&mut self, cx: Cx<'_, Policy>, input: Input) -> Step<List> {
         let mut actions = List::NONE;
+        let asked = self.wants();
         // Deadlines that decide an outcome come before the input: at the deadline an input is late.
         let passed = self.poller.pass_deadlines(cx.with(&cx.policy.poller));
         if passed && let Some(end) = self.poller.end() {
             self.ended(end, &mut actions);
         }
-        let disposition = match input {
-            Input::Tick => {
-                let disposition = self.poll(cx, poller::Input::Tick, &mut actions);
-                if passed { Disposition::Applied } else { disposition }
-            }
+        let taken = match input {
+            Input::Tick => Disposition::NoOp,
             Input::Granted => self.poll(cx, poller::Input::Granted, &mut actions),
             Input::Pulled { op, outcome } => self.pulled(cx, op, outcome, &mut actions),
             Input::Created(report) => self.created(cx, report, &mut actions),
@@ -603,12 +599,27 @@ impl Machine for Session {
             Input::Cancel => self.poll(cx, poller::Input::Stop, &mut actions),
             Input::Restored => self.restored(cx, &mut actions),
         };
-        if self.poller.end().is_none() && disposition != Disposition::Applied {
-            // Timers that are due run whatever became of the input.
-            self.poll(cx, poller::Input::Tick, &mut actions);
-        } else if matches!(input, Input::HandedOver { .. } | Input::DeadLettered { .. } | Input::Created(_)) {
-            self.poll(cx, poller::Input::Tick, &mut actions);
+        // Timers that are due run whatever became of the input.
+        let ticked = self.poll(cx, poller::Input::Tick, &mut actions);
+        if let Some(class) = self.wants()
+            && asked != Some(class)
+        {
+            actions.push(Action::Ask { class });
         }
+        let disposition = match input {
+            Input::Tick if passed => Disposition::Applied,
+            Input::Tick => ticked,
+            Input::Granted
+            | Input::Pulled { .. }
+            | Input::Created(_)
+            | Input::Callback(_)
+            | Input::Hint(_)
+            | Input::HandedOver { .. }
+            | Input::DeadLettered { .. }
+            | Input::CredentialsRefused
+            | Input::Cancel
+            | Input::Restored => taken,
+        };
         Step { actions, next: self.next(cx.policy), disposition }
     }
 
@@ -652,6 +663,7 @@ impl Describe for Session {
         row("Open", "Callback", "Ended"),
         row("Open", "CredentialsRefused", "Ended"),
         row("Open", "Cancel", "Ended"),
+        row("Open", "Restored", "Ended"),
         row("Settled", "Tick", "Ended"),
         row("Settled", "Pulled", "Ended"),
         row("Settled", "CredentialsRefused", "Ended"),

@@ -306,6 +306,71 @@ fn r9_a_signed_signal_that_shows_nothing_new_demands_further_pulls() {
 }
 
 #[test]
+fn r9_a_forgery_brings_a_further_pull_forward_and_does_not_use_it_up() {
+    let mut driver = Driver::settled(Verdict::Accepted, 1);
+    driver.now = driver.now.after(Span::mins(1));
+    driver.callback(Callback::SignedSignal);
+    let op = driver.pull();
+    driver.answer_report(op, Verdict::Accepted, 1);
+    for _ in 0..5 {
+        driver.callback(Callback::WrongSignature);
+        let op = driver.pull();
+        driver.answer_report(op, Verdict::Accepted, 1);
+        let due = driver.session.poller().next_pull().unwrap();
+        assert_eq!(due.since(driver.now), 10_000, "the first further pull is still owed");
+    }
+    let op = driver.pull();
+    driver.answer_report(op, Verdict::Accepted, 1);
+    assert_eq!(driver.session.poller().next_pull().unwrap().since(driver.now), 60_000);
+}
+
+#[test]
+fn g7_no_pull_within_the_cadence_of_a_late_answer() {
+    let mut driver = Driver::confirming();
+    let first = driver.pull();
+    driver.answer(first, TIMED_OUT);
+    driver.pass(Span::secs(12));
+    assert_eq!(driver.session.wants(), Some(Class::Routine));
+    driver.answer(first, Outcome::NotReady(NotReady::Documented));
+    assert_eq!(driver.session.wants(), None, "its call ended only now");
+    driver.callback(Callback::Unsigned);
+    assert_eq!(driver.session.poller().next_pull(), Some(driver.now.after(Span::secs(5))));
+}
+
+#[test]
+fn r11_a_pull_that_the_snapshot_does_not_know_keeps_the_next_one_away_too() {
+    let mut driver = Driver::confirming();
+    let stored = driver.session;
+    driver.pull();
+    driver.session = stored;
+    driver.step(Input::Restored);
+    assert_eq!(driver.session.wants(), None);
+    assert_eq!(driver.session.poller().next_pull(), Some(driver.now.after(Span::secs(5))));
+}
+
+#[test]
+fn r11_a_retry_after_outlives_a_crash() {
+    let mut driver = Driver::confirming();
+    let before = driver.session;
+    let op = driver.pull();
+    assert!(driver.session.same_knowledge(&before), "the schedule alone need not be saved");
+    let retry_after = Some(Span::mins(3));
+    driver.answer(op, Outcome::Failed(Fault { kind: FaultKind::RateLimited, retry_after }));
+    assert!(!driver.session.same_knowledge(&before));
+    let due = driver.now.after(Span::mins(3));
+    driver.step(Input::Restored);
+    assert_eq!(driver.session.poller().next_pull(), Some(due));
+}
+
+#[test]
+fn r2_a_trusted_callback_asks_once_whatever_the_poller_was_at() {
+    let mut driver = Driver::trusting();
+    let actions = driver.callback(Callback::Signed(report(Verdict::Accepted, 1)));
+    let asks = actions.iter().filter(|action| matches!(action, Action::Ask { .. }));
+    assert_eq!(asks.copied().collect::<Vec<_>>(), [Action::Ask { class: Class::Confirming }]);
+}
+
+#[test]
 fn r11_a_restored_pull_counts_as_failed_and_the_next_number_waits_for_the_cadence() {
     let mut driver = Driver::confirming();
     let first = driver.pull();

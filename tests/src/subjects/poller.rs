@@ -68,6 +68,8 @@ impl Subject for Subjected {
         let kind = match seen.machine.state() {
             "Waiting" if draw.chance(1, 3) => 0,
             "Asking" if draw.chance(1, 2) => 1,
+            // Past the deadline a pull is in flight for a moment only.
+            "InFlight" if seen.machine.bound().is_some_and(|at| at <= seen.now) && draw.chance(1, 4) => 23,
             "InFlight" if draw.chance(1, 2) => 2,
             "Resting" if draw.chance(1, 3) => 3,
             _ => draw.below(24),
@@ -84,7 +86,7 @@ impl Subject for Subjected {
             16..=18 => Input::Failed { op, retry_after: super::retry_after(draw) },
             19 | 20 => Input::Refused { op },
             21 => Input::Settled,
-            22 if draw.chance(1, 3) => Input::Stop,
+            22 if draw.chance(1, 2) => Input::Stop,
             _ => Input::Restored,
         }
     }
