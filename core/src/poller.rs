@@ -686,8 +686,10 @@ impl Poller {
             Phase::Asking { trouble } => {
                 self.phase = Phase::Waiting { until: earliest, slack: 0, trouble: *trouble };
             }
-            Phase::Resting { earliest: from } => *from = (*from).max(earliest),
-            Phase::InFlight { .. } | Phase::Ended { .. } => {}
+            Phase::Resting { earliest: from } | Phase::Ended { earliest: from, .. } => {
+                *from = (*from).max(earliest);
+            }
+            Phase::InFlight { .. } => {}
         }
     }
 
@@ -775,10 +777,10 @@ impl Poller {
     fn restored(&mut self, cx: Cx<'_, Policy>) -> Disposition {
         match self.phase {
             Phase::InFlight { trouble, .. } => self.fail(cx, trouble, None),
-            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::Resting { .. } => {
+            // Ended ones too: a callback may reopen them at once.
+            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::Resting { .. } | Phase::Ended { .. } => {
                 self.put_off(cx.now.after(cx.policy.cadence));
             }
-            Phase::Ended { .. } => return Disposition::NoOp,
         }
         Disposition::Applied
     }

@@ -387,6 +387,21 @@ fn r11_a_restored_pull_counts_as_failed_and_the_next_number_waits_for_the_cadenc
 }
 
 #[test]
+fn g7_a_session_that_expired_while_nobody_ran_keeps_the_cadence_when_it_is_reopened() {
+    let mut driver = Driver::confirming();
+    let before = driver.session;
+    driver.pull();
+    driver.session = before;
+    driver.now = driver.session.poller().bound().unwrap();
+    driver.step(Input::Restored);
+    assert_eq!(driver.session.end(), Some(End::Expired));
+    let restored = driver.now;
+    driver.callback(Callback::Unsigned);
+    driver.pull();
+    assert!(driver.now.since(restored) >= 5_000);
+}
+
+#[test]
 fn r11_an_unconfirmed_hand_over_is_repeated_with_the_same_number() {
     let mut driver = Driver::confirming();
     let op = driver.pull();
