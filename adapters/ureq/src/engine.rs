@@ -290,11 +290,7 @@ impl Engine {
             !is_this
         });
         self.insert(key, session);
-        // Saved although the fleet asks for no save yet: an open verification survives a crash from here on.
         self.perform(actions, Some((Evidence::Pulled, &body)));
-        if self.sessions.get(&key).is_some_and(|session| session.version == 0 && session.held.is_none()) {
-            self.save_or_hold(key);
-        }
         // Where another process has it in the store, it was given up just now.
         if self.sessions.contains_key(&key) { Ok(key) } else { Err(OpenError::Exists(key)) }
     }
@@ -328,10 +324,9 @@ impl Engine {
         self.parts.fleet.pulled(at, key, op, generation, pulled.answer.outcome, &mut |action| {
             actions.push(action);
         });
-        let learned = pulled
-            .answer
-            .alias
-            .is_some_and(|alias| self.parts.fleet.learn_alias(key, &alias) == Disposition::Applied);
+        if let Some(alias) = pulled.answer.alias {
+            self.parts.fleet.learn_alias(at, key, &alias, &mut |action| actions.push(action));
+        }
         let awaits = |fleet: &Fleet| fleet.session(key).is_some_and(|session| session.poller().is_demanded());
         if !awaits(&self.parts.fleet)
             && !matches!(pulled.answer.outcome, Outcome::Failed(_) | Outcome::Refused)
@@ -340,9 +335,6 @@ impl Engine {
             session.confirmed();
         }
         self.perform(actions, Some((Evidence::Pulled, &pulled.body)));
-        if learned {
-            self.save_or_hold(key);
-        }
     }
 
     fn token(&mut self, account: AccountId, op: u32, answer: TokenAnswer) {

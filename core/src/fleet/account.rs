@@ -7,7 +7,7 @@ use crate::poller::Class;
 use crate::session;
 use crate::time::{Instant, Span};
 use crate::token::{self, Mode, Token};
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 
 /// A provider's limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,11 +43,16 @@ pub(super) struct Door {
     budget: Budget,
     /// The class of the last grant that alternates.
     last: Class,
+    /// How many grants in a row went past an audit that waited.
+    past_audits: u8,
 }
+
+/// After so many grants to others an audit that waits has its turn: last, but never starved by a budget that is always used up.
+const PATIENCE_OF_AUDITS: u8 = 15;
 
 impl Door {
     pub(super) const fn new(policy: DoorPolicy) -> Self {
-        Self { policy, budget: Budget::new(), last: Class::Routine }
+        Self { policy, budget: Budget::new(), last: Class::Routine, past_audits: 0 }
     }
 
     const fn cx(&self, now: Instant) -> Cx<'_, budget::Policy> {
@@ -87,18 +92,23 @@ impl Door {
         self.policy.budget.interval()
     }
 
-    /// The order in which classes are looked at: confirming and routine in turn, audits when neither waits.
+    /// The order in which classes are looked at: confirming and routine in turn, audits when neither waits or when they have waited long.
     pub(super) const fn turn(&self) -> [Class; 3] {
         match self.last {
+            _ if self.past_audits >= PATIENCE_OF_AUDITS => [Class::Audit, Class::Confirming, Class::Routine],
             Class::Confirming => [Class::Routine, Class::Confirming, Class::Audit],
             Class::Routine | Class::Audit => [Class::Confirming, Class::Routine, Class::Audit],
         }
     }
 
-    pub(super) const fn granted(&mut self, class: Class) {
+    /// A pull of this class was permitted; `audits` says whether one waits.
+    pub(super) const fn granted(&mut self, class: Class, audits: bool) {
         match class {
-            Class::Confirming | Class::Routine => self.last = class,
-            Class::Audit => {}
+            Class::Confirming | Class::Routine => {
+                self.last = class;
+                self.past_audits = if audits { self.past_audits.saturating_add(1) } else { 0 };
+            }
+            Class::Audit => self.past_audits = 0,
         }
     }
 }
@@ -111,16 +121,17 @@ pub(super) struct Account {
     /// How many of its sessions are open.
     pub(super) open: u32,
     pub(super) crowded: bool,
-    /// Who waits, by class, each with its place in the order of asking.
-    queues: [VecDeque<(u64, Key)>; 3],
+    /// Who waits for permission, by class, in the order of asking.
+    queues: [BTreeMap<u64, Key>; 3],
 }
 
 impl Account {
     pub(super) const fn new(door: u32, policy: AccountPolicy) -> Self {
-        let queues = [VecDeque::new(), VecDeque::new(), VecDeque::new()];
+        let queues = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];
         Self { policy, door, token: Token::new(), open: 0, crowded: false, queues }
     }
 
+    /// The generation of the token that a pull may carry now.
     pub(super) fn usable(&self, now: Instant) -> Option<u32> {
         self.token.usable(&self.policy.token, now)
     }
@@ -133,35 +144,54 @@ impl Account {
         self.queues.iter().any(|queue| !queue.is_empty())
     }
 
-    /// Whether a waiting session can be served now: with a token, or with the news that there will be none.
-    pub(super) fn can_send(&self, now: Instant) -> bool {
-        self.usable(now).is_some() || self.token.is_refused()
+    /// Whether its sessions wait and a token has to be wished for.
+    pub(super) fn lacks_token(&self, now: Instant) -> bool {
+        self.has_work() && self.usable(now).is_none() && !self.token.is_refused()
     }
 
-    pub(super) fn wants_token(&self, now: Instant) -> bool {
-        !self.can_send(now)
-    }
-
-    /// Whether its waiting sessions wait for the token, not for the budget.
-    pub(super) const fn waits_for_token(&self) -> bool {
-        self.token.is_coming()
+    /// Whether its sessions wait for the door, not for a token that is under way.
+    pub(super) fn waits_at_the_door(&self) -> bool {
+        self.has_work() && !self.token.is_coming()
     }
 
     pub(super) fn asks_for_token(&self) -> bool {
-        self.token.outstanding(&self.policy.token).into_iter().any(|action| action == token::Action::Ask)
+        self.has_work()
+            && self
+                .token
+                .outstanding(&self.policy.token)
+                .into_iter()
+                .any(|action| action == token::Action::Ask)
     }
 
-    pub(super) fn waiting_since(&self, class: Class) -> Option<u64> {
-        self.queues.get(class as usize)?.front().map(|(since, _)| *since)
+    /// Who has waited longest in this class, and since when.
+    pub(super) fn first(&self, class: Class) -> Option<(u64, Key)> {
+        self.queues.get(class as usize)?.first_key_value().map(|(since, key)| (*since, *key))
     }
 
-    pub(super) fn enqueue(&mut self, class: Class, key: Key, since: u64) {
+    /// Who has waited longest in any class.
+    pub(super) fn longest_waiting(&self) -> Option<(u64, Key)> {
+        self.queues.iter().filter_map(BTreeMap::first_key_value).map(|(since, key)| (*since, *key)).min()
+    }
+
+    pub(super) fn enqueue(&mut self, class: Class, since: u64, key: Key) {
         if let Some(queue) = self.queues.get_mut(class as usize) {
-            queue.push_back((since, key));
+            queue.insert(since, key);
         }
     }
 
-    pub(super) fn dequeue(&mut self, class: Class) -> Option<Key> {
-        self.queues.get_mut(class as usize)?.pop_front().map(|(_, key)| key)
+    pub(super) fn dequeue(&mut self, class: Class, since: u64) {
+        if let Some(queue) = self.queues.get_mut(class as usize) {
+            queue.remove(&since);
+        }
+    }
+
+    /// How far apart the pulls of one of its sessions come where the door admits one call per `interval` and `calls` wait for it.
+    pub(super) fn expected(&self, interval: Span, calls: u32) -> Span {
+        self.policy.session.poller.interval().max(interval.times(calls.max(1)))
+    }
+
+    /// How many calls one round of pulls takes: a single-use token costs one of its own.
+    pub(super) const fn calls_per_round(&self) -> u32 {
+        self.open.saturating_mul(if self.is_single_use() { 2 } else { 1 })
     }
 }

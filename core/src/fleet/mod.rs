@@ -15,6 +15,8 @@
 //! [`Action::Save`] before the actions that must wait for it (G9).
 
 mod account;
+mod grants;
+mod sessions;
 mod timers;
 mod unknown;
 
@@ -28,10 +30,10 @@ use crate::session::{self, End, Revision, Session};
 use crate::time::{Instant, Span};
 use crate::token;
 use account::{Account, Door};
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
+use sessions::{Live, Sessions};
 use sha2::{Digest, Sha256};
 use timers::Timers;
 use unknown::Unknown;
@@ -244,40 +246,18 @@ pub struct Stored<'a> {
     pub version: u32,
 }
 
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    live: Option<Live>,
-}
-
-#[derive(Debug)]
-struct Live {
-    session: Session,
-    account: u32,
-    version: u32,
-    /// In which queues it stands.
-    queued: [bool; 3],
-    /// Whether it stands in the list of tombstones.
-    buried: bool,
-    id: Box<str>,
-    alias: Option<Box<str>>,
-}
-
 /// Many sessions. See the module's text.
 #[derive(Debug)]
 pub struct Fleet {
     policy: FleetPolicy,
     doors: Vec<Door>,
     accounts: Vec<Account>,
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    tombstones: VecDeque<Key>,
-    ids: BTreeMap<IdKey, u32>,
+    sessions: Sessions,
     timers: Timers,
     unknown: BTreeMap<&'static str, Unknown>,
-    /// Numbers the places in the queues, so that the longest wait is known across accounts.
+    /// Numbers the askings, so that the longest wait is known across accounts.
     asked: u64,
-    /// Which session the spreading of a gap in listening reached (R9).
+    /// Which slot the spreading of a gap in listening reached (R9).
     gap: Option<u32>,
 }
 
@@ -289,11 +269,8 @@ impl Fleet {
             policy,
             doors: Vec::new(),
             accounts: Vec::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            tombstones: VecDeque::new(),
-            ids: BTreeMap::new(),
-            timers: Timers { heap: Vec::new(), places: Vec::new() },
+            sessions: Sessions::new(),
+            timers: Timers::new(),
             unknown: BTreeMap::new(),
             asked: 0,
             gap: None,
@@ -327,22 +304,14 @@ impl Fleet {
     ) -> Result<Key, OpenError> {
         let policy = self.accounts.get(account.0 as usize).ok_or(OpenError::NoAccount)?.policy.session;
         let session = Session::new(Cx::new(at.now, &policy, at.entropy));
-        let key = self.insert(account, id, None, session, 0)?;
-        let provider = self.provider(account.0);
+        let key = self.insert(account, id, session, 0)?;
         self.count_open(account.0, 1, out);
         if let Some(report) = created {
             self.step(at, key, session::Input::Created(report), out);
         }
         self.step(at, key, session::Input::Tick, out);
-        let id = IdKey::new(provider, id);
-        while let Some(callback) = self.unknown.get_mut(provider).and_then(|ring| ring.take(id)) {
-            // The body is no longer at hand, so what a signature vouched for is a hint like any other; the pull is due anyway.
-            let hint = match callback {
-                Callback::Signed(_) | Callback::Unsigned => Callback::Unsigned,
-                Callback::SignedSignal | Callback::WrongSignature => callback,
-            };
-            self.step(at, key, session::Input::Callback(hint), out);
-        }
+        let provider = self.provider(account.0);
+        self.take_unknown(at, key, provider, IdKey::new(provider, id), out);
         Ok(key)
     }
 
@@ -358,8 +327,11 @@ impl Fleet {
         out: &mut impl FnMut(Action),
     ) -> Result<Key, OpenError> {
         let Stored { id, alias, session, version } = stored;
-        let key = self.insert(account, id, alias, session, version)?;
-        if is_open(&session) {
+        let key = self.insert(account, id, session, version)?;
+        if let Some(alias) = alias {
+            self.add_alias(key, alias);
+        }
+        if self.sessions.get(key).is_some_and(Live::is_open) {
             self.count_open(account.0, 1, out);
         }
         self.step(at, key, session::Input::Restored, out);
@@ -376,7 +348,7 @@ impl Fleet {
         outcome: Outcome,
         out: &mut impl FnMut(Action),
     ) -> Disposition {
-        let Some(account) = self.live(key).map(|live| live.account) else {
+        let Some(account) = self.sessions.get(key).map(|live| live.account) else {
             return Disposition::Stale;
         };
         match outcome {
@@ -515,21 +487,40 @@ impl Fleet {
         if door.take(at.now) { Ok(()) } else { Err(door.opens().map_or(Wake::Input, Wake::At)) }
     }
 
-    /// Another id of the same verification (ShareID: `applicant_id` where the session was opened by `flow_id`); callbacks match either.
-    /// One alias at most; an id that another session has is not taken.
-    pub fn learn_alias(&mut self, key: Key, alias: &str) -> Disposition {
-        let Some(live) = self.live(key) else {
+    /// Another id of the same verification (ShareID: `applicant_id` where the session was opened by `flow_id`); callbacks match either,
+    /// those that came before too. One alias at most; an id that another session has is not taken.
+    pub fn learn_alias(
+        &mut self,
+        at: At,
+        key: Key,
+        alias: &str,
+        out: &mut impl FnMut(Action),
+    ) -> Disposition {
+        let disposition = self.add_alias(key, alias);
+        if disposition == Disposition::Applied
+            && let Some(live) = self.sessions.get_mut(key)
+        {
+            live.version = live.version.saturating_add(1);
+            out(Action::Save { key, version: live.version });
+            let provider =
+                self.accounts.get(live.account as usize).map_or("", |account| account.policy.provider);
+            self.take_unknown(at, key, provider, IdKey::new(provider, alias), out);
+        }
+        disposition
+    }
+
+    fn add_alias(&mut self, key: Key, alias: &str) -> Disposition {
+        let Some(live) = self.sessions.get(key) else {
             return Disposition::Stale;
         };
         if &*live.id == alias || live.alias.as_deref() == Some(alias) || alias.is_empty() {
             return Disposition::NoOp;
         }
         let id = IdKey::new(self.provider(live.account), alias);
-        if live.alias.is_some() || self.ids.contains_key(&id) {
+        if live.alias.is_some() || !self.sessions.add_id(id, key) {
             return Disposition::Illegal;
         }
-        self.ids.insert(id, key.index);
-        if let Some(live) = self.live_mut(key) {
+        if let Some(live) = self.sessions.get_mut(key) {
             live.alias = Some(alias.into());
         }
         Disposition::Applied
@@ -537,52 +528,50 @@ impl Fleet {
 
     /// Removes a session that has ended and awaits no hand-over. Its id can be opened anew, with revision numbers from 1.
     pub fn forget(&mut self, key: Key) -> Disposition {
-        let Some(live) = self.live(key) else {
-            return Disposition::Stale;
-        };
-        if !is_over(&live.session) {
-            return Disposition::Illegal;
+        match self.sessions.get(key).map(Live::is_over) {
+            None => Disposition::Stale,
+            Some(false) => Disposition::Illegal,
+            Some(true) => {
+                self.remove(key);
+                Disposition::Applied
+            }
         }
-        self.remove(key);
-        Disposition::Applied
     }
 
     /// The session with this id or alias.
     #[must_use]
     pub fn find(&self, provider: &str, id: &str) -> Option<Key> {
-        let index = *self.ids.get(&IdKey::new(provider, id))?;
-        let slot = self.slots.get(index as usize)?;
-        Some(Key { index, generation: slot.generation })
+        self.sessions.find(IdKey::new(provider, id))
     }
 
     /// A session as it stands.
     #[must_use]
     pub fn session(&self, key: Key) -> Option<&Session> {
-        self.live(key).map(|live| &live.session)
+        self.sessions.get(key).map(|live| &live.session)
     }
 
     /// The id it was opened with.
     #[must_use]
     pub fn id(&self, key: Key) -> Option<&str> {
-        self.live(key).map(|live| &*live.id)
+        self.sessions.get(key).map(|live| &*live.id)
     }
 
     /// Its other id, once that is known.
     #[must_use]
     pub fn alias(&self, key: Key) -> Option<&str> {
-        self.live(key).and_then(|live| live.alias.as_deref())
+        self.sessions.get(key).and_then(|live| live.alias.as_deref())
     }
 
     /// The account it was opened with.
     #[must_use]
     pub fn account(&self, key: Key) -> Option<AccountId> {
-        self.live(key).map(|live| AccountId(live.account))
+        self.sessions.get(key).map(|live| AccountId(live.account))
     }
 
     /// How many sessions there are, tombstones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.sessions.len()
     }
 
     /// Whether there is no session.
@@ -595,164 +584,6 @@ impl Fleet {
     #[must_use]
     pub fn unknown_callbacks(&self) -> usize {
         self.unknown.values().map(Unknown::len).sum()
-    }
-
-    /// Does what is due, at most `work` steps of it (at least one), beside one look at each account and door.
-    pub fn run(&mut self, at: At, work: u32, out: &mut impl FnMut(Action)) -> Wake {
-        for account in 0..index(self.accounts.len()) {
-            if self.account_timer(account).is_some_and(|due| due <= at.now) {
-                self.step_token(at, account, token::Input::Tick, out);
-            }
-        }
-        for _ in 0..work.max(1) {
-            let worked = self.run_timer(at, out) || self.run_grant(at, out) || self.run_gap(at, out);
-            if !worked {
-                return self.wake();
-            }
-        }
-        // Whether there is more shows only when it is looked for: an open door has no timer to wait for.
-        Wake::More
-    }
-
-    fn run_timer(&mut self, at: At, out: &mut impl FnMut(Action)) -> bool {
-        match self.timers.first() {
-            Some((due, index)) if due <= at.now => {
-                match self.slots.get(index as usize) {
-                    Some(slot) if slot.live.is_some() => {
-                        let key = Key { index, generation: slot.generation };
-                        self.step(at, key, session::Input::Tick, out);
-                    }
-                    _ => self.timers.set(index, None),
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn run_gap(&mut self, at: At, out: &mut impl FnMut(Action)) -> bool {
-        let Some(reached) = self.gap else {
-            return false;
-        };
-        let Some(slot) = self.slots.get(reached as usize) else {
-            self.gap = None;
-            return false;
-        };
-        self.gap = Some(reached + 1);
-        if slot.live.as_ref().is_some_and(|live| live.session.is_settled()) {
-            let key = Key { index: reached, generation: slot.generation };
-            self.step(at, key, session::Input::Hint(Class::Audit), out);
-        }
-        true
-    }
-
-    /// One grant at one door: a token request, or the pull whose turn it is.
-    fn run_grant(&mut self, at: At, out: &mut impl FnMut(Action)) -> bool {
-        for door in 0..index(self.doors.len()) {
-            if !self.doors.get_mut(door as usize).is_some_and(|door| door.admits(at.now)) {
-                continue;
-            }
-            if self.grant_token(at, door, out) || self.grant_pull(at, door, out) {
-                return true;
-            }
-        }
-        false
-    }
-
-    fn grant_token(&mut self, at: At, door: u32, out: &mut impl FnMut(Action)) -> bool {
-        let asking = self
-            .accounts
-            .iter()
-            .position(|account| account.door == door && account.asks_for_token() && account.has_work());
-        let Some(account) = asking else {
-            return false;
-        };
-        if self.doors.get_mut(door as usize).is_some_and(|door| door.take(at.now)) {
-            self.step_token(at, index(account), token::Input::Granted, out);
-        }
-        true
-    }
-
-    /// The account and class whose turn it is, among those that could send at once or whose sessions must be told that they cannot.
-    fn turn(&self, at: At, door: u32) -> Option<(u32, Class)> {
-        let first = self.doors.get(door as usize)?.turn();
-        for class in first {
-            let longest = (0u32..)
-                .zip(&self.accounts)
-                .filter(|(_, account)| account.door == door && account.can_send(at.now))
-                .filter_map(|(index, account)| account.waiting_since(class).map(|since| (since, index)))
-                .min();
-            if let Some((_, account)) = longest {
-                return Some((account, class));
-            }
-        }
-        None
-    }
-
-    fn grant_pull(&mut self, at: At, door: u32, out: &mut impl FnMut(Action)) -> bool {
-        // Where work waits for a token, make the wish known.
-        for account in 0..index(self.accounts.len()) {
-            let wanting = self.accounts.get(account as usize).is_some_and(|account| {
-                account.door == door && account.has_work() && account.wants_token(at.now)
-            });
-            if wanting {
-                self.step_token(at, account, token::Input::Wanted, out);
-                if self.accounts.get(account as usize).is_some_and(Account::asks_for_token) {
-                    return true;
-                }
-            }
-        }
-        let Some((account, class)) = self.turn(at, door) else {
-            return false;
-        };
-        let Some(key) = self.accounts.get_mut(account as usize).and_then(|account| account.dequeue(class))
-        else {
-            return true;
-        };
-        let Some(live) = self.live_mut(key) else {
-            return true;
-        };
-        if let Some(queued) = live.queued.get_mut(class as usize) {
-            *queued = false;
-        }
-        if live.session.wants() != Some(class) {
-            return true;
-        }
-        let Some(account) = self.accounts.get(account as usize) else {
-            return true;
-        };
-        if account.usable(at.now).is_none() {
-            self.step(at, key, session::Input::CredentialsRefused, out);
-            return true;
-        }
-        if self.doors.get_mut(door as usize).is_some_and(|door| door.take(at.now)) {
-            if let Some(door) = self.doors.get_mut(door as usize) {
-                door.granted(class);
-            }
-            self.step(at, key, session::Input::Granted, out);
-        }
-        true
-    }
-
-    fn wake(&self) -> Wake {
-        let session = self.timers.first().map(|(due, _)| due);
-        let accounts = (0..index(self.accounts.len())).filter_map(|account| self.account_timer(account));
-        let doors = (0u32..).zip(&self.doors).filter_map(|(index, door)| {
-            let waiting = self
-                .accounts
-                .iter()
-                .any(|account| account.door == index && account.has_work() && !account.waits_for_token());
-            if waiting { door.opens() } else { None }
-        });
-        session.into_iter().chain(accounts).chain(doors).min().map_or(Wake::Input, Wake::At)
-    }
-
-    fn account_timer(&self, account: u32) -> Option<Instant> {
-        let account = self.accounts.get(account as usize)?;
-        match account.token.next(&account.policy.token) {
-            Next::At(at) => Some(at),
-            Next::Input | Next::Over => None,
-        }
     }
 
     fn close_door(&mut self, at: At, account: u32, fault: Fault) {
@@ -796,53 +627,72 @@ impl Fleet {
     }
 
     fn step(&mut self, at: At, key: Key, input: session::Input, out: &mut impl FnMut(Action)) -> Disposition {
-        let Some(live) = self
-            .slots
-            .get_mut(key.index as usize)
-            .filter(|slot| slot.generation == key.generation)
-            .and_then(|slot| slot.live.as_mut())
-        else {
+        let Some(live) = self.sessions.get_mut(key) else {
             return Disposition::Stale;
         };
-        let account_index = live.account;
-        let Some(account) = self.accounts.get_mut(account_index as usize) else {
+        let index = live.account;
+        let Some(account) = self.accounts.get_mut(index as usize) else {
             return Disposition::Illegal;
         };
-        let before = live.session;
+        let (before, was_open) = (live.session, live.is_open());
         let step = live.session.step(Cx::new(at.now, &account.policy.session, at.draw(key.index)), input);
-        let after = live.session;
-        if !after.same_knowledge(&before) {
-            live.version = live.version.saturating_add(1);
-            out(Action::Save { key, version: live.version });
-        }
-        self.timers.set(
-            key.index,
-            match step.next {
-                Next::At(due) => Some(due),
-                Next::Input | Next::Over => None,
-            },
-        );
-        for action in step.actions {
-            match action {
-                session::Action::Ask { class } => self.enqueue(key, class),
-                session::Action::Pull { op, within } => {
-                    let generation = self.take_token(at, account_index, out);
-                    out(Action::Pull { key, op, account: AccountId(account_index), generation, within });
+        let wanted = live.session.wants();
+        if live.place.map(|(class, _)| class) != wanted {
+            // Who asks in another class keeps the place of the first asking.
+            let since = match live.place {
+                Some((class, since)) => {
+                    account.dequeue(class, since);
+                    since
                 }
-                session::Action::Keep { content } => out(Action::Keep { key, content }),
-                session::Action::HandOver(revision) => out(Action::HandOver { key, revision }),
-                session::Action::Ended { end, unconfirmed } => {
-                    out(Action::Ended { key, end, unconfirmed });
+                None => {
+                    self.asked += 1;
+                    self.asked
                 }
+            };
+            live.place = wanted.map(|class| (class, since));
+            if let Some(class) = wanted {
+                account.enqueue(class, since, key);
             }
         }
-        match (is_open(&before), is_open(&after)) {
-            (true, false) => self.count_open(account_index, -1, out),
-            (false, true) => self.count_open(account_index, 1, out),
+        let due = match step.next {
+            Next::At(due) => Some(due),
+            Next::Input | Next::Over => None,
+        };
+        self.timers.set(key.index, due);
+        // The first save makes the session itself known to the store.
+        let save = live.version == 0 || !live.session.same_knowledge(&before);
+        if save {
+            live.version = live.version.saturating_add(1);
+        }
+        let (version, is_open) = (live.version, live.is_open());
+        for action in step.actions {
+            if let session::Action::Keep { content } = action {
+                out(Action::Keep { key, content });
+            }
+        }
+        if save {
+            out(Action::Save { key, version });
+        }
+        for action in step.actions {
+            match action {
+                // The queues and the store have been told.
+                session::Action::Ask { .. } | session::Action::Keep { .. } => {}
+                session::Action::Pull { op, within } => {
+                    let generation = self.take_token(at, index, out);
+                    out(Action::Pull { key, op, account: AccountId(index), generation, within });
+                }
+                session::Action::HandOver(revision) => out(Action::HandOver { key, revision }),
+                session::Action::Ended { end, unconfirmed } => out(Action::Ended { key, end, unconfirmed }),
+            }
+        }
+        match (was_open, is_open) {
+            (true, false) => self.count_open(index, -1, out),
+            (false, true) => self.count_open(index, 1, out),
             (true, true) | (false, false) => {}
         }
-        if is_over(&after) && !is_over(&before) {
-            self.bury(key);
+        self.sessions.bury_or_raise(key);
+        while let Some(oldest) = self.sessions.supernumerary(self.policy.tombstones) {
+            self.remove(oldest);
         }
         step.disposition
     }
@@ -857,154 +707,44 @@ impl Fleet {
         generation
     }
 
-    fn enqueue(&mut self, key: Key, class: Class) {
-        self.asked += 1;
-        let asked = self.asked;
-        let Some(live) = self.live_mut(key) else {
-            return;
-        };
-        let account = live.account;
-        // Standing in this queue already, it keeps its place.
-        if let Some(queued) = live.queued.get_mut(class as usize)
-            && !*queued
-        {
-            *queued = true;
-            if let Some(account) = self.accounts.get_mut(account as usize) {
-                account.enqueue(class, key, asked);
-            }
-        }
-    }
-
-    fn count_open(&mut self, account: u32, by: i32, out: &mut impl FnMut(Action)) {
-        let Some(account_state) = self.accounts.get_mut(account as usize) else {
-            return;
-        };
-        account_state.open = account_state.open.saturating_add_signed(by);
-        let door = account_state.door;
-        let open = self
-            .accounts
-            .iter()
-            .filter(|account| account.door == door)
-            .fold(0u32, |sum, account| sum.saturating_add(account.open));
-        let Some(interval) = self.doors.get(door as usize).map(Door::interval) else {
-            return;
-        };
-        let Some(account_state) = self.accounts.get_mut(account as usize) else {
-            return;
-        };
-        let poller = account_state.policy.session.poller;
-        let expected = poller.interval().max(interval.times(open.max(1)));
-        let crowded = expected.times(3) > poller.deadline();
-        if crowded && !account_state.crowded {
-            out(Action::Crowded { account: AccountId(account), expected, deadline: poller.deadline() });
-        }
-        account_state.crowded = crowded;
-    }
-
-    fn bury(&mut self, key: Key) {
-        let Some(live) = self.live_mut(key) else {
-            return;
-        };
-        if !live.buried {
-            live.buried = true;
-            self.tombstones.push_back(key);
-        }
-        while self.tombstones.len() > self.policy.tombstones as usize {
-            let Some(oldest) = self.tombstones.pop_front() else {
-                return;
-            };
-            let Some(live) = self.live_mut(oldest) else {
-                continue;
-            };
-            // It may have been reopened since.
-            live.buried = false;
-            if is_over(&live.session) {
-                self.remove(oldest);
-            }
-        }
-    }
-
     fn remove(&mut self, key: Key) {
-        let Some(live) = self.slots.get_mut(key.index as usize).and_then(|slot| slot.live.take()) else {
-            return;
-        };
-        let provider = self.provider(live.account);
-        self.ids.remove(&IdKey::new(provider, &live.id));
-        if let Some(alias) = &live.alias {
-            self.ids.remove(&IdKey::new(provider, alias));
+        if let Some(provider) = self.sessions.get(key).map(|live| self.provider(live.account)) {
+            self.sessions.remove(key, provider);
+            self.timers.set(key.index, None);
         }
-        self.timers.set(key.index, None);
-        self.free.push(key.index);
     }
 
     fn insert(
         &mut self,
         account: AccountId,
         id: &str,
-        alias: Option<&str>,
         session: Session,
         version: u32,
     ) -> Result<Key, OpenError> {
-        if id.is_empty() {
-            return Err(OpenError::EmptyId);
-        }
         if self.accounts.get(account.0 as usize).is_none() {
             return Err(OpenError::NoAccount);
+        }
+        if id.is_empty() {
+            return Err(OpenError::EmptyId);
         }
         let provider = self.provider(account.0);
         if let Some(key) = self.find(provider, id) {
             return Err(OpenError::Exists(key));
         }
-        let live = Live {
-            session,
-            account: account.0,
-            version,
-            queued: [false; 3],
-            buried: false,
-            id: id.into(),
-            alias: None,
-        };
-        let key = match self.free.pop() {
-            Some(index) => {
-                let slot = self.slots.get_mut(index as usize).ok_or(OpenError::Full)?;
-                slot.generation = slot.generation.wrapping_add(1);
-                slot.live = Some(live);
-                Key { index, generation: slot.generation }
-            }
-            None if self.slots.len() >= self.policy.sessions as usize => return Err(OpenError::Full),
-            None => {
-                self.slots.push(Slot { generation: 0, live: Some(live) });
-                Key { index: index(self.slots.len() - 1), generation: 0 }
-            }
-        };
-        self.ids.insert(IdKey::new(provider, id), key.index);
-        if let Some(alias) = alias {
-            self.learn_alias(key, alias);
+        let live = Live::new(session, account.0, id, version);
+        self.sessions.insert(IdKey::new(provider, id), live, self.policy.sessions).ok_or(OpenError::Full)
+    }
+
+    /// Takes in what is kept of callbacks for this id, now that it leads to a session (R15).
+    fn take_unknown(&mut self, at: At, key: Key, provider: &str, id: IdKey, out: &mut impl FnMut(Action)) {
+        if let Some(hint) = self.unknown.get_mut(provider).and_then(|ring| ring.take(id)) {
+            self.step(at, key, session::Input::Callback(hint), out);
         }
-        Ok(key)
     }
 
     fn provider(&self, account: u32) -> &'static str {
         self.accounts.get(account as usize).map_or("", |account| account.policy.provider)
     }
-
-    fn live(&self, key: Key) -> Option<&Live> {
-        let slot = self.slots.get(key.index as usize)?;
-        slot.live.as_ref().filter(|_| slot.generation == key.generation)
-    }
-
-    fn live_mut(&mut self, key: Key) -> Option<&mut Live> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        slot.live.as_mut().filter(|_| slot.generation == key.generation)
-    }
-}
-
-const fn is_open(session: &Session) -> bool {
-    session.end().is_none() && !session.is_settled()
-}
-
-const fn is_over(session: &Session) -> bool {
-    session.end().is_some() && session.awaiting_hand_over().is_none()
 }
 
 /// Places in the fleet's lists fit 32 bits: the policy bounds the sessions, and nobody adds four thousand million accounts.

@@ -9,12 +9,16 @@ const ABSENT: u32 = u32::MAX;
 /// At most one deadline for each index.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    pub(super) heap: Vec<(Instant, u32)>,
+    heap: Vec<(Instant, u32)>,
     /// Where each index stands in the heap.
-    pub(super) places: Vec<u32>,
+    places: Vec<u32>,
 }
 
 impl Timers {
+    pub(crate) const fn new() -> Self {
+        Self { heap: Vec::new(), places: Vec::new() }
+    }
+
     /// Sets, moves or removes the deadline of `index`.
     pub(crate) fn set(&mut self, index: u32, at: Option<Instant>) {
         let slot = index as usize;

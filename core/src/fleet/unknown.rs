@@ -72,10 +72,22 @@ impl Unknown {
         self.entries.push_back(Entry { id, callback, received: now, bytes });
     }
 
-    /// Takes the oldest one kept for `id`.
+    /// Takes all that is kept for `id`. What is left of it is a hint: the bodies are no longer at hand, so nothing that a signature
+    /// vouched for can be handed over. An authentic change signal is the strongest.
     pub(crate) fn take(&mut self, id: IdKey) -> Option<Callback> {
-        let place = self.entries.iter().position(|entry| entry.id == id)?;
-        self.remove(place).map(|entry| entry.callback)
+        let mut hint = None;
+        while let Some(place) = self.entries.iter().position(|entry| entry.id == id) {
+            let taken = self.remove(place)?;
+            hint = match (taken.callback, hint) {
+                (Callback::SignedSignal, _) | (_, Some(Callback::SignedSignal)) => {
+                    Some(Callback::SignedSignal)
+                }
+                (Callback::Signed(_) | Callback::Unsigned | Callback::WrongSignature, _) => {
+                    Some(Callback::Unsigned)
+                }
+            };
+        }
+        hint
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,0 +1,157 @@
+//! The sessions themselves: slots, ids, and the graves of those that have ended (R8).
+
+use super::{IdKey, Key, index};
+use crate::poller::Class;
+use crate::session::Session;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) session: Session,
+    pub(super) account: u32,
+    /// Of its last save; zero before the first.
+    pub(super) version: u32,
+    /// Where it stands in its account's queues, while it waits for permission.
+    pub(super) place: Option<(Class, u64)>,
+    /// Which tombstone it is, once it is one.
+    pub(super) grave: Option<u64>,
+    pub(super) id: Box<str>,
+    pub(super) alias: Option<Box<str>>,
+}
+
+impl Live {
+    pub(super) fn new(session: Session, account: u32, id: &str, version: u32) -> Self {
+        Self { session, account, version, place: None, grave: None, id: id.into(), alias: None }
+    }
+
+    /// Waits for its first settling verdict.
+    pub(super) const fn is_open(&self) -> bool {
+        self.session.end().is_none() && !self.session.is_settled()
+    }
+
+    /// Has ended, and nothing of it is left to hand over.
+    pub(super) const fn is_over(&self) -> bool {
+        self.session.end().is_some() && self.session.awaiting_hand_over().is_none()
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    live: Option<Live>,
+}
+
+#[derive(Debug)]
+pub(super) struct Sessions {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    ids: BTreeMap<IdKey, u32>,
+    /// The oldest first.
+    graves: BTreeMap<u64, Key>,
+    buried: u64,
+}
+
+impl Sessions {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), ids: BTreeMap::new(), graves: BTreeMap::new(), buried: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Live> {
+        self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation)?.live.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Live> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        slot.live.as_mut().filter(|_| slot.generation == key.generation)
+    }
+
+    /// The session in this slot; `None` past the last slot, `Some(None)` where the slot is free.
+    pub(super) fn in_slot(&self, index: u32) -> Option<Option<Key>> {
+        let slot = self.slots.get(index as usize)?;
+        Some(slot.live.as_ref().map(|_| Key { index, generation: slot.generation }))
+    }
+
+    pub(super) fn find(&self, id: IdKey) -> Option<Key> {
+        self.in_slot(*self.ids.get(&id)?).flatten()
+    }
+
+    /// Puts one in, unless there are `most` already.
+    pub(super) fn insert(&mut self, id: IdKey, live: Live, most: u32) -> Option<Key> {
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None if self.slots.len() >= most as usize => return None,
+            None => {
+                self.slots.push(Slot { generation: 0, live: None });
+                index(self.slots.len() - 1)
+            }
+        };
+        let slot = self.slots.get_mut(place as usize)?;
+        slot.live = Some(live);
+        self.ids.insert(id, place);
+        Some(Key { index: place, generation: slot.generation })
+    }
+
+    /// Has a second id lead to a session too; an id that leads somewhere already is not taken.
+    pub(super) fn add_id(&mut self, id: IdKey, key: Key) -> bool {
+        if self.ids.contains_key(&id) {
+            return false;
+        }
+        self.ids.insert(id, key.index);
+        true
+    }
+
+    pub(super) fn remove(&mut self, key: Key, provider: &str) {
+        let Some(slot) =
+            self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        else {
+            return;
+        };
+        let Some(live) = slot.live.take() else {
+            return;
+        };
+        // The key is never used again.
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        self.ids.remove(&IdKey::new(provider, &live.id));
+        if let Some(alias) = &live.alias {
+            self.ids.remove(&IdKey::new(provider, alias));
+        }
+        if let Some(grave) = live.grave {
+            self.graves.remove(&grave);
+        }
+    }
+
+    /// Brings a session's grave up to date with its state.
+    pub(super) fn bury_or_raise(&mut self, key: Key) {
+        let buried = self.buried;
+        let Some(live) = self.get_mut(key) else {
+            return;
+        };
+        match (live.is_over(), live.grave) {
+            (true, None) => {
+                live.grave = Some(buried);
+                self.graves.insert(buried, key);
+                self.buried += 1;
+            }
+            (false, Some(grave)) => {
+                live.grave = None;
+                self.graves.remove(&grave);
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// The oldest tombstone, while there are more than `most`.
+    pub(super) fn supernumerary(&self, most: u32) -> Option<Key> {
+        if self.graves.len() <= most as usize {
+            return None;
+        }
+        self.graves.first_key_value().map(|(_, key)| *key)
+    }
+}
