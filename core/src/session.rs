@@ -205,7 +205,8 @@ pub struct Revision {
 /// A session as it is stored, with the clocks of the moment it was saved.
 ///
 /// Restoring moves every instant to the new process' clock and lets the time that passed meanwhile pass for the session too. A wall
-/// clock that went back counts as no time passed.
+/// clock that went back counts as no time passed. Pulls that were sent after the last save are unknown to it, and their numbers are
+/// given out again: what an earlier process sent is never completed in a later one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The layout; [`Snapshot::FORMAT`] for what this release writes.
@@ -335,11 +336,14 @@ impl Session {
         &self.poller
     }
 
-    /// Whether the two differ at most in the schedule of pulls, which a restored session makes anew. Only a step that changes more than
-    /// that must be saved before its actions are performed (G9).
+    /// Whether the two differ at most in the routine of pulls: its schedule and its numbers, which a restored session makes anew. Only a
+    /// step that changes more than that must be saved before its actions are performed (G9).
     #[must_use]
     pub fn same_knowledge(&self, other: &Self) -> bool {
-        self.poller.same_knowledge(&other.poller) && Self { poller: other.poller, ..*self } == *other
+        let routine = Self { poller: other.poller, fence: other.fence, need: other.need, ..*self };
+        routine == *other
+            && (self.need == 0) == (other.need == 0)
+            && self.poller.same_knowledge(&other.poller)
     }
 
     fn next_op(&self) -> u32 {
