@@ -10,7 +10,9 @@ use idv_core::shufti::{self, signature::Rule};
 use idv_core::time::Span;
 use idv_ureq::transport::Options;
 use idv_ureq::{Account, Client};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// What can be chosen about pulling.
 #[derive(clap::Args, Clone, Debug)]
@@ -18,26 +20,36 @@ pub(crate) struct Pulling {
     /// How long to wait for a verdict [default: 75m, the longest user session and a quarter of an hour].
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) deadline: Option<Span>,
-    /// The least time between two pulls of one verification [default: 5s].
+    /// The least time between two pulls of one verification, from the end of the first [default: 5s].
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) cadence: Option<Span>,
-    /// How long one call may take.
-    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "10s")]
-    pub(crate) call_timeout: Span,
-    /// The most calls a minute, token requests included [default: 120 at ShareID, 20 at Shufti: what a trial account may].
+    /// How long one call may take [default: 10s, or the deadline where that is shorter].
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(crate) call_timeout: Option<Span>,
+    /// The most calls a minute for all verifications together, token requests included [default: 120 at ShareID, 20 at Shufti, which
+    /// is what a trial account may; watch raises it to what --cadence needs].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calls_per_minute: Option<u32>,
     /// Trust these certificates (PEM) instead of the public ones, for a private certificate authority.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// There is one verification only.
+    #[arg(skip)]
+    alone: bool,
 }
 
 impl Pulling {
     /// The provider's rules with what was chosen.
     fn rules(&self, contract: Rules) -> Rules {
-        let mut rules = Rules { call_timeout: self.call_timeout, ..contract };
+        let mut rules = contract;
         if let Some(cadence) = self.cadence {
             rules = rules.with_cadence(cadence);
+            if self.alone {
+                // Twice what the cadence lets through, so that a token request and a late answer cost no pull.
+                let pulls = Span::mins(1).as_millis() / cadence.as_millis();
+                rules.calls = rules.calls.max(pulls.saturating_mul(2));
+                rules.window = Span::mins(1);
+            }
         }
         if let Some(deadline) = self.deadline {
             rules = rules.with_deadline(deadline);
@@ -45,7 +57,14 @@ impl Pulling {
         if let Some(calls) = self.calls_per_minute {
             rules = Rules { calls, window: Span::mins(1), burst: (calls / 4).max(1), ..rules };
         }
+        // A call that outlasts the deadline would put the end off.
+        rules.call_timeout = self.call_timeout.unwrap_or(rules.call_timeout.min(rules.deadline));
         rules
+    }
+
+    /// The same for one verification alone: whoever chooses its cadence has chosen how many calls there are.
+    pub(crate) fn for_one(&self) -> Self {
+        Self { alone: true, ..self.clone() }
     }
 
     /// What sends the requests.
@@ -67,6 +86,7 @@ pub(crate) fn shareid(api_url: &str, flow: Flow, pulling: &Pulling) -> Result<Ac
     let api_key = secrets::required("IDV_SHAREID_API_KEY")?;
     let account = shareid::Account::new(api_url, flow, business_hash, api_key).map_err(Failure::usage)?;
     let account = with_bearer(account)?;
+    warn_of_clear_text(api_url);
     Account::with_rules(account, &pulling.rules(shareid::contract::RULES)).map_err(Failure::usage)
 }
 
@@ -85,20 +105,62 @@ fn with_bearer(account: shareid::Account) -> Result<shareid::Account, Failure> {
     }
 }
 
-/// Shufti's account. Without a client id it only receives: nothing is ever opened with it.
+/// Credentials, and what they bring about a person, should not cross a network in the clear.
+fn warn_of_clear_text(api_url: &str) {
+    let Some(rest) =
+        api_url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).and(api_url.get(7..))
+    else {
+        return;
+    };
+    // `[::1]:80`, `127.0.0.1:80`, `localhost`.
+    let host = match rest.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next(),
+        None => rest.split(['/', ':']).next(),
+    };
+    let host = host.unwrap_or(rest);
+    let is_local = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if !is_local {
+        tracing::warn!(
+            "{api_url} is not encrypted: whoever carries it can read the credentials; use https://"
+        );
+    }
+}
+
+/// Shufti's account. Without a URL it only receives: nothing is ever opened with it.
 pub(crate) fn shufti(api_url: Option<&str>, rule: Rule, pulling: &Pulling) -> Result<Account, Failure> {
-    let mut secrets = secrets::required_list("IDV_SHUFTI_SECRET_KEY")?.into_iter();
-    let first = secrets.next().ok_or_else(|| Failure::usage("IDV_SHUFTI_SECRET_KEY is not set"))?;
     let client_id = match api_url {
         Some(_) => secrets::required("IDV_SHUFTI_CLIENT_ID")?,
         None => Secret::from("unused"),
     };
+    let keys = secrets::required_list("IDV_SHUFTI_SECRET_KEY")?;
+    shufti_with(&client_id, keys, api_url, rule, pulling)
+}
+
+/// An account for whom no callback is genuine: its key is drawn now and never told.
+pub(crate) fn shufti_without_key(pulling: &Pulling) -> Result<Account, Failure> {
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *key).map_err(|error| Failure::usage(format!("no random numbers: {error}")))?;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    shufti_with(&Secret::from("unused"), vec![Secret::new(key)], None, Rule::Either, pulling)
+}
+
+fn shufti_with(
+    client_id: &Secret,
+    keys: Vec<Secret>,
+    api_url: Option<&str>,
+    rule: Rule,
+    pulling: &Pulling,
+) -> Result<Account, Failure> {
+    let mut keys = keys.into_iter();
+    let first = keys.next().ok_or_else(|| Failure::usage("IDV_SHUFTI_SECRET_KEY is not set"))?;
     let mut builder = shufti::Account::builder(client_id.reveal(), first).rule(rule);
-    for secret in secrets {
-        builder = builder.also_accept(secret);
+    for key in keys {
+        builder = builder.also_accept(key);
     }
     if let Some(url) = api_url {
         builder = builder.base_url(url);
+        warn_of_clear_text(url);
     }
     let account = builder.build().map_err(Failure::usage)?;
     let contract = idv_core::provider::Provider::rules(&account);

@@ -306,10 +306,8 @@ fn summary(running: &[Running], statistics: &idv_sandbox::Statistics, as_json: b
             &json!({"type": "summary", "as_expected": right, "calls": calls, "callbacks": callbacks}),
         );
     } else {
-        output::line(format_args!(
-            "\n{:<28} {:<22} {:<5} what happened",
-            "verification", "revisions", "right"
-        ));
+        output::block("");
+        output::line(format_args!("{:<28} {:<22} {:<5} what happened", "verification", "revisions", "right"));
         for it in running {
             let mark = if it.is_complete() { "yes" } else { "NO" };
             output::line(format_args!(
@@ -319,8 +317,9 @@ fn summary(running: &[Running], statistics: &idv_sandbox::Statistics, as_json: b
                 it.case.about
             ));
         }
+        output::block("");
         output::line(format_args!(
-            "\n{calls} calls to the providers, {callbacks} callbacks received; each revision handed over once"
+            "{calls} calls to the providers, {callbacks} callbacks received; each revision handed over once"
         ));
     }
     if right { Exit::Done } else { Exit::Failed }

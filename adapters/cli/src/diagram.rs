@@ -12,22 +12,29 @@ use idv_core::token::Token;
 use idv_core::{shareid, shufti};
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+The machines: token, poller, budget, receipt, delivery, session, lifecycle-shareid, lifecycle-shufti.
+One is printed as Mermaid, all of them as Markdown with a Mermaid block each.
+
+Example:
+  idv diagram > MACHINES.md")]
 pub(crate) struct Arguments {
-    /// Which machine, or a provider's lifecycle; all of them when none is named.
+    /// Which machine, or a provider's lifecycle; all of them when none is named
     machine: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let diagrams = diagrams();
     let Some(wanted) = &arguments.machine else {
+        // A Mermaid text holds one diagram; a Markdown text holds them all.
         for (name, diagram) in diagrams {
-            output::line(format_args!("%% {name}\n{diagram}"));
+            output::block(&format!("## {name}\n\n```mermaid\n{}\n```\n", diagram.trim_end()));
         }
         return Ok(Exit::Done);
     };
     match diagrams.iter().find(|(name, _)| name == wanted) {
         Some((_, diagram)) => {
-            output::line(format_args!("{diagram}"));
+            output::block(diagram.trim_end());
             Ok(Exit::Done)
         }
         None => {

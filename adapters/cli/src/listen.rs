@@ -9,6 +9,7 @@ use crate::signals::Interrupt;
 use crate::watch::{FlowArgument, log};
 use idv_core::fleet::OpenError;
 use idv_core::provider::Authenticity;
+use idv_core::session::End;
 use idv_core::shareid::Flow;
 use idv_core::shufti::signature::Rule;
 use idv_ureq::{AccountRef, Builder, CallbackEvent, CallbackOutcome, Driver, DriverError, Event};
@@ -25,12 +26,14 @@ const SHAREID_PATH: &str = "/callbacks/shareid";
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-POST /callbacks/shufti   signed by IDV_SHUFTI_SECRET_KEY (several separated by commas); wrong or missing signatures are answered 401
-POST /callbacks/shareid  unsigned; with IDV_SHAREID_CALLBACK_BEARER set, a wrong or missing bearer is answered 401
+POST /callbacks/shufti   signed by IDV_SHUFTI_SECRET_KEY (several: a,b);
+                         a wrong or missing signature is answered 401
+POST /callbacks/shareid  unsigned; where IDV_SHAREID_CALLBACK_BEARER is set,
+                         a wrong or missing bearer is answered 401
 
-The first line says where it listens; then there is one line for each callback. With --api-url and a provider's credentials \
-(IDV_SHUFTI_CLIENT_ID; IDV_SHAREID_BUSINESS_HASH and IDV_SHAREID_API_KEY) each verification that a callback names is confirmed by pull, and its \
-revisions are printed as watch does. Callbacks are kept in memory: they are gone when it ends.
+The first line is `listening on http://ADDR`; then there is one line for each callback. With --api-url and a provider's credentials \
+(IDV_SHUFTI_CLIENT_ID; IDV_SHAREID_BUSINESS_HASH and IDV_SHAREID_API_KEY) each verification that a callback names is confirmed by pull, \
+and its revisions are printed as watch does. Callbacks are kept in memory: they are gone when it ends.
 
 It runs until it is interrupted (exit code 130); 2 is usage or configuration.
 
@@ -38,16 +41,16 @@ Example:
   IDV_SHUFTI_SECRET_KEY=… idv listen --addr 127.0.0.1:0 --json")]
 pub(crate) struct Arguments {
     /// Where to listen; port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", value_parser = crate::address)]
     addr: SocketAddr,
     /// Confirm by pull here: a URL for every provider whose credentials are set, or shareid=URL, shufti=URL.
     #[arg(long, value_name = "URL")]
     api_url: Vec<String>,
     /// Which of Shufti's signature rules callbacks must follow.
-    #[arg(long, value_enum, default_value = "either")]
+    #[arg(long, value_enum, value_name = "RULE", default_value = "either")]
     shufti_rule: RuleArgument,
     /// Which flow ShareID's verifications belong to [default: what the callback's id says].
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FLOW")]
     shareid_flow: Option<FlowArgument>,
     #[command(flatten)]
     pulling: Pulling,
@@ -96,13 +99,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             log(event);
             if let Event::Callback(callback) = event {
                 let _ = sender.send(callback.clone());
+            } else if let Event::Ended { provider, id, end: End::Expired | End::Refused, diagnosis, .. } =
+                event
+            {
+                let why = diagnosis.as_deref().unwrap_or("the provider had none before the deadline");
+                tracing::warn!(provider, %id, "ended without a verdict: {why}");
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;
     let address = driver.listen(arguments.addr, &paths).map_err(Failure::usage)?;
-    output::line(format_args!(
-        "listening on http://{address} (callbacks are kept in memory: gone when this ends)"
-    ));
+    // Programs take the rest of this line as the URL, and what follows on standard output as callbacks.
+    output::line(format_args!("listening on http://{address}"));
+    eprintln!("callbacks are kept in memory only: they are gone when this ends");
     let flow = arguments.shareid_flow.map(Flow::from);
     loop {
         match told.recv_timeout(LOOK) {
@@ -170,9 +178,10 @@ fn accounts(arguments: &Arguments, builder: &mut Builder) -> Result<(Openers, Pa
             secrets::required("IDV_SHUFTI_SECRET_KEY")?;
         }
         tracing::warn!(
-            "IDV_SHUFTI_SECRET_KEY is not set: Shufti's callbacks cannot be verified and are answered 404"
+            "IDV_SHUFTI_SECRET_KEY is not set: no callback of Shufti can be verified, all are answered 401"
         );
-        return Ok((openers, paths));
+        paths.push((SHUFTI_PATH, builder.account(account::shufti_without_key(pulling)?)));
+        return can_pull(openers, arguments).map(|openers| (openers, paths));
     }
     let has_credentials = secrets::optional("IDV_SHUFTI_CLIENT_ID")?.is_some();
     let url = shufti_url.filter(|(_, named)| *named || has_credentials).map(|(url, _)| url);
@@ -182,7 +191,19 @@ fn accounts(arguments: &Arguments, builder: &mut Builder) -> Result<(Openers, Pa
         openers.shufti = Some(shufti);
     }
     paths.push((SHUFTI_PATH, shufti));
-    Ok((openers, paths))
+    can_pull(openers, arguments).map(|openers| (openers, paths))
+}
+
+/// Whoever gives a URL means it to be asked.
+fn can_pull(openers: Openers, arguments: &Arguments) -> Result<Openers, Failure> {
+    let none = openers.shufti.is_none() && openers.onboarding.is_none();
+    if none && !arguments.api_url.is_empty() {
+        return Err(Failure::usage(
+            "--api-url is given, but no provider's credentials are complete: set IDV_SHAREID_BUSINESS_HASH and \
+             IDV_SHAREID_API_KEY, or IDV_SHUFTI_CLIENT_ID and IDV_SHUFTI_SECRET_KEY",
+        ));
+    }
+    Ok(openers)
 }
 
 /// A base URL, and whether it was given for this provider by name.

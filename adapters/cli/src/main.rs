@@ -14,28 +14,37 @@ mod trigger;
 mod verify;
 mod watch;
 
+use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand, ValueEnum};
 use idv_core::shufti::signature::Rule;
 use idv_core::time::Span;
+use std::io::IsTerminal;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 
+// Tables are kept below 80 columns: wrapped, they cannot be read.
 const AFTER_HELP: &str = "\
-Secrets come from the environment, or from the file that the variable with _FILE appended names; never from an argument:
-  IDV_SHAREID_BUSINESS_HASH, IDV_SHAREID_API_KEY      watch and listen, ShareID
-  IDV_SHAREID_CALLBACK_BEARER                         listen: the header that ShareID can be asked to send
-  IDV_SHUFTI_CLIENT_ID, IDV_SHUFTI_SECRET_KEY         watch, listen, verify, trigger; several keys separated by commas
+Secrets, from the environment and never from an argument:
+  IDV_SHAREID_BUSINESS_HASH    watch, listen
+  IDV_SHAREID_API_KEY          watch, listen
+  IDV_SHAREID_CALLBACK_BEARER  listen, trigger: what ShareID was asked to send
+  IDV_SHUFTI_CLIENT_ID         watch, listen
+  IDV_SHUFTI_SECRET_KEY        watch, listen, verify, trigger; several: a,b
+Each can stand in a file: IDV_SHUFTI_SECRET_KEY_FILE=/run/secrets/shufti
 
 Exit codes:
-  0    a verdict was reached, declined included; the check passed; the callback was taken
-  1    the check failed (verify), the callback was not taken (trigger), the demonstration went wrong (demo)
+  0    a verdict was reached, declined included; the check passed
+  1    the check failed (verify, demo); a callback was not taken (trigger)
   2    usage or configuration
   3    the deadline passed without a verdict
   4    the credentials were refused
   5    the provider was unreachable: no pull was ever answered
   130  interrupted
 
-Logs go to standard error; IDV_LOG=debug shows more (error, warn, info, debug, trace).";
+Results go to standard output, logs to standard error. IDV_LOG=debug shows
+more (error, warn, info, debug, trace).";
 
 /// Gets identity-verification results out of ShareID and Shufti Pro: once, correctly, and with proof.
 #[derive(Parser)]
@@ -97,30 +106,51 @@ fn span(text: &str) -> Result<Span, String> {
     Ok(Span::saturating_from(duration))
 }
 
+/// Reads `127.0.0.1:8787`, `[::1]:0`, `localhost:8787`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut found| found.next());
+    found
+        .ok_or_else(|| "it must be an address and a port; write it like 127.0.0.1:8787 or localhost:0".into())
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("IDV_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    match start_log().and_then(|()| run(&arguments.command)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {}", output::printable(&failure.to_string()));
+            failure.exit.into()
+        }
+    }
+}
+
+/// Logs go to standard error, in colour on a terminal that wants it.
+fn start_log() -> Result<(), Failure> {
+    let filter = match std::env::var("IDV_LOG") {
+        Ok(wanted) if !wanted.is_empty() => EnvFilter::try_new(&wanted).map_err(|error| {
+            Failure::usage(format!("IDV_LOG: {error}; set it to error, warn, info, debug or trace"))
+        })?,
+        Ok(_) | Err(_) => EnvFilter::new("warn"),
+    };
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(progress::LogWriter)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-    let result = match arguments.command {
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Watch(arguments) => watch::run(&arguments),
-        Command::Listen(arguments) => listen::run(&arguments),
-        Command::Verify(arguments) => verify::run(&arguments),
-        Command::Sandbox(arguments) => sandbox::run(&arguments),
-        Command::Trigger(arguments) => trigger::run(&arguments),
-        Command::Diagram(arguments) => diagram::run(&arguments),
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            failure.exit.into()
-        }
+    Ok(())
+}
+
+fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
+        Command::Listen(arguments) => listen::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+        Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::Trigger(arguments) => trigger::run(arguments),
+        Command::Diagram(arguments) => diagram::run(arguments),
     }
 }
 

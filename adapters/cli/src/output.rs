@@ -1,26 +1,63 @@
 //! Standard output: lines for people, JSON objects for programs.
 
+use crate::exit::Exit;
 use crate::progress::aside;
 use idv_core::provider::{Authenticity, Reason};
 use idv_ureq::{CallbackEvent, CallbackOutcome, Revision};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
-/// One line. A reader that has gone away ends the process, quietly, as it does for other filters.
+/// One line, whatever the text holds: words of a provider could move the cursor or look like a line of ours.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    block(&printable(&text.to_string()));
+}
+
+/// Text of our own, in as many lines as it has.
+pub(crate) fn block(text: &str) {
     let written = aside(|| {
         let mut out = io::stdout().lock();
         out.write_fmt(format_args!("{text}\n")).and_then(|()| out.flush())
     });
-    if written.is_err() {
-        std::process::exit(0);
+    let Err(error) = written else { return };
+    // A reader that has gone away wants no more, as with any filter. Anything else loses what somebody waits for.
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(Exit::Done as i32);
     }
+    eprintln!("error: standard output cannot be written: {error}");
+    std::process::exit(Exit::Usage as i32);
+}
+
+/// The text with control characters, and those that change the direction of writing, spelled out.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    spelled_out(text, |character| character.escape_default().to_string())
+}
+
+fn spelled_out(text: &str, spell: impl Fn(char) -> String) -> Cow<'_, str> {
+    let is_plain = |character: char| {
+        !character.is_control()
+            && !matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut spelled = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_plain(character) {
+            spelled.push(character);
+        } else {
+            spelled += &spell(character);
+        }
+    }
+    Cow::Owned(spelled)
 }
 
 /// One JSON object on one line.
 pub(crate) fn json(value: &Value) {
-    line(format_args!("{value}"));
+    let text = value.to_string();
+    // JSON itself spells out only the characters below 32.
+    block(&spelled_out(&text, |character| format!("\\u{:04x}", u32::from(character))));
 }
 
 /// A revision.
@@ -116,8 +153,14 @@ pub(crate) fn callback(event: &CallbackEvent, as_json: bool) {
     if let Some(why) = why {
         text += &format!(", answered {status}: {why}");
     }
-    if let Some(unreadable) = &event.unreadable {
-        text += &format!(", cannot be read: {unreadable}");
+    match &event.unreadable {
+        Some(unreadable) => text += &format!(", cannot be read: {unreadable}"),
+        None if event.id.is_none() && why.is_none() => text += ", names no verification",
+        None => {}
+    }
+    // What a check that passed has to remark is for the log; of one that failed it is the cause.
+    if let Some(remark) = event.remark.as_ref().filter(|_| why.is_some()) {
+        text += &format!(" ({remark})");
     }
     if let Some(digest) = digest {
         text += &format!(", sha256 {}…", digest.get(..16).unwrap_or(&digest));
@@ -138,4 +181,15 @@ fn evidence(event: &CallbackEvent) -> &'static str {
 
 fn hex(digest: [u8; 32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_provider_can_neither_move_the_cursor_nor_end_the_line() {
+        assert_eq!(printable("a\u{1b}[31mb\nc\u{202e}d"), "a\\u{1b}[31mb\\nc\\u{202e}d");
+        assert!(matches!(printable("José 李 \"x\""), Cow::Borrowed(_)));
+    }
 }

@@ -33,10 +33,10 @@ Example:
   idv sandbox --time-factor 10 --callback http://127.0.0.1:8787/callbacks --create shufti:flip")]
 pub(crate) struct Arguments {
     /// Where ShareID listens; port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = crate::address)]
     shareid_addr: SocketAddr,
     /// Where Shufti listens; port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = crate::address)]
     shufti_addr: SocketAddr,
     /// How many times faster than in reality the providers' time runs.
     #[arg(long, value_name = "NUMBER", default_value = "1")]
@@ -176,7 +176,11 @@ fn start_line(sandbox: &Sandbox, credentials: &Credentials, as_json: bool) {
     output::line(format_args!(
         "ShareID on {shareid}  IDV_SHAREID_BUSINESS_HASH={hash} IDV_SHAREID_API_KEY={api_key}"
     ));
-    let client_id = &credentials.shufti_client_id;
+    let client_id = if credentials.shufti_client_id == public.shufti_client_id {
+        public.shufti_client_id.as_str()
+    } else {
+        "(from the environment)"
+    };
     output::line(format_args!(
         "Shufti  on {shufti}  IDV_SHUFTI_CLIENT_ID={client_id} IDV_SHUFTI_SECRET_KEY={secret_key}"
     ));

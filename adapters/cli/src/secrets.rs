@@ -12,6 +12,9 @@ pub(crate) fn optional(name: &str) -> Result<Option<Secret>, Failure> {
     match (env::var(name), env::var_os(&file)) {
         (Ok(_), Some(_)) => Err(Failure::usage(format!("{name} and {file} are both set; set one of them"))),
         (Ok(text), None) if text.is_empty() => Ok(None),
+        (Ok(text), None) if text.trim().is_empty() => Err(Failure::usage(format!(
+            "{name} holds only blanks; set it to the secret as the provider shows it"
+        ))),
         (Ok(text), None) => Ok(Some(Secret::new(text))),
         (Err(env::VarError::NotUnicode(_)), _) => {
             Err(Failure::usage(format!("{name} is not text; set it to the secret as the provider shows it")))
@@ -26,7 +29,7 @@ pub(crate) fn optional(name: &str) -> Result<Option<Secret>, Failure> {
             // Editors end a file with a newline; it is not part of the secret.
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
-            if text.is_empty() {
+            if text.trim().is_empty() {
                 return Err(Failure::usage(format!("{file} names an empty file; write the secret into it")));
             }
             Ok(Some(Secret::from(text)))
@@ -38,8 +41,9 @@ pub(crate) fn optional(name: &str) -> Result<Option<Secret>, Failure> {
 /// As [`optional`], but there must be one.
 pub(crate) fn required(name: &str) -> Result<Secret, Failure> {
     optional(name)?.ok_or_else(|| {
+        let state = if env::var_os(name).is_some() { "empty" } else { "not set" };
         Failure::usage(format!(
-            "{name} is not set; set it, or set {name}_FILE to a file that holds the secret"
+            "{name} is {state}; set it, or set {name}_FILE to the path of a file that holds the secret"
         ))
     })
 }
@@ -50,7 +54,7 @@ pub(crate) fn list(name: &str) -> Result<Vec<Secret>, Failure> {
         return Ok(Vec::new());
     };
     let secrets: Vec<Secret> = secret.reveal().split(',').map(Secret::from).collect();
-    if secrets.iter().any(Secret::is_empty) {
+    if secrets.iter().any(|secret| secret.reveal().trim().is_empty()) {
         return Err(Failure::usage(format!(
             "{name} holds an empty secret; separate secrets by single commas"
         )));

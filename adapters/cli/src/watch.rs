@@ -5,12 +5,14 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
+use idv_core::evidence::Outcome;
 use idv_core::session::End;
 use idv_core::shareid::Flow;
 use idv_core::shufti::contract;
 use idv_core::shufti::signature::Rule;
 use idv_ureq::{Account, Driver, Event, Status, Verification};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often the spinner and the signals are looked at.
@@ -64,7 +66,7 @@ struct Shufti {
     #[arg(long, value_name = "URL", default_value = contract::BASE_URL)]
     api_url: String,
     /// Which rule the account's answers are signed by.
-    #[arg(long, value_enum, default_value = "either")]
+    #[arg(long, value_enum, value_name = "RULE", default_value = "either")]
     shufti_rule: crate::RuleArgument,
     #[command(flatten)]
     common: Common,
@@ -99,18 +101,49 @@ impl From<FlowArgument> for Flow {
 
 enum Told {
     Settled,
-    Ended { end: End, reached: bool, diagnosis: Option<String> },
+    Ended { end: End, reached: bool, diagnosis: Option<String>, last: Last },
+}
+
+/// What the provider said last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// Nothing that says why there is no verdict.
+    Nothing,
+    /// There is no result yet, in the words that it also has for an id it does not know.
+    NoResult,
+    /// A state that settles nothing.
+    AtWork,
+    /// The credentials are wrong.
+    Refused,
+}
+
+impl Last {
+    /// After `event`.
+    fn after(self, event: &Event) -> Self {
+        if let Event::NoToken { refused, .. } = event {
+            return if *refused { Self::Refused } else { Self::Nothing };
+        }
+        let Event::Pulled { outcome, .. } = event else {
+            return self;
+        };
+        match outcome {
+            Outcome::NotReady(_) => Self::NoResult,
+            Outcome::Report(_) => Self::AtWork,
+            Outcome::Refused => Self::Refused,
+            Outcome::Failed(_) => Self::Nothing,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.verification {
         Which::Shareid(it) => {
-            let account = account::shareid(&it.api_url, it.flow.into(), &it.common.pulling)?;
+            let account = account::shareid(&it.api_url, it.flow.into(), &it.common.pulling.for_one())?;
             watch(account, &it.id, &it.common)
         }
         Which::Shufti(it) => {
             let rule = Rule::from(it.shufti_rule);
-            let account = account::shufti(Some(&it.api_url), rule, &it.common.pulling)?;
+            let account = account::shufti(Some(&it.api_url), rule, &it.common.pulling.for_one())?;
             watch(account, &it.reference, &it.common)
         }
     }
@@ -126,6 +159,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
     let mut builder = Driver::builder();
     let account = builder.account(account);
     let (json, settled) = (common.json, sender.clone());
+    let last = Mutex::new(Last::Nothing);
     builder
         .transport(common.pulling.client()?)
         .drain(Duration::from_secs(1))
@@ -138,9 +172,11 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
         })
         .on_event(move |event| {
             log(event);
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = last.after(event);
             if let Event::Ended { end, reached, diagnosis, .. } = event {
-                let _ =
-                    sender.send(Told::Ended { end: *end, reached: *reached, diagnosis: diagnosis.clone() });
+                let (end, reached, diagnosis) = (*end, *reached, diagnosis.clone());
+                let _ = sender.send(Told::Ended { end, reached, diagnosis, last: *last });
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;
@@ -162,8 +198,8 @@ fn wait(
     loop {
         match told.recv_timeout(LOOK) {
             Ok(Told::Settled) => return Ok(Exit::Done),
-            Ok(Told::Ended { end, reached, diagnosis }) => {
-                if let Some(failure) = failure(end, reached, diagnosis) {
+            Ok(Told::Ended { end, reached, diagnosis, last }) => {
+                if let Some(failure) = failure(end, reached, diagnosis, last) {
                     return Err(failure);
                 }
             }
@@ -182,17 +218,28 @@ fn wait(
 }
 
 /// Why there is no verdict; `None` where the revision that says so is on its way.
-fn failure(end: End, reached: bool, diagnosis: Option<String>) -> Option<Failure> {
-    let (exit, what) = match (end, reached) {
-        (End::Deleted | End::Watched, _) => return None,
-        (End::Refused, _) => (Exit::Refused, "the provider refused the credentials"),
-        (End::Expired | End::Cancelled, false) => {
+fn failure(end: End, reached: bool, diagnosis: Option<String>, last: Last) -> Option<Failure> {
+    let (exit, what) = match (end, reached, last) {
+        (End::Deleted | End::Watched, ..) => return None,
+        (End::Refused, ..) => (Exit::Refused, "the provider refused the credentials"),
+        // It refuses for good only what it refused several times; the deadline may come before that.
+        (End::Expired | End::Cancelled, _, Last::Refused) => {
+            (Exit::Refused, "the deadline passed while the provider refused the credentials")
+        }
+        (End::Expired | End::Cancelled, false, _) => {
             (Exit::Unreachable, "the deadline passed, and no pull was ever answered")
         }
-        (End::Expired | End::Cancelled, true) => (Exit::Deadline, "the deadline passed without a verdict"),
+        (End::Expired | End::Cancelled, true, _) => (Exit::Deadline, "the deadline passed without a verdict"),
     };
-    Some(match diagnosis {
-        Some(diagnosis) => Failure::new(exit, format_args!("{what}: {diagnosis}")),
+    let why = diagnosis.or_else(|| match last {
+        Last::Nothing | Last::Refused => None,
+        Last::NoResult => {
+            Some("the provider has no result yet; it says the same of an id that it does not know".into())
+        }
+        Last::AtWork => Some("the provider is still at work".into()),
+    });
+    Some(match why {
+        Some(why) => Failure::new(exit, format_args!("{what}: {why}")),
         None => Failure::new(exit, what),
     })
 }
@@ -227,7 +274,10 @@ pub(crate) fn log(event: &Event) {
     match event {
         Event::Pulled { provider, id, op, outcome, diagnosis, unsigned_answer, .. } => match diagnosis {
             Some(diagnosis) => tracing::warn!(provider, %id, op, "{diagnosis}"),
-            None => tracing::debug!(provider, %id, op, ?outcome, unsigned_answer, "pulled"),
+            None if *unsigned_answer => {
+                tracing::warn!(provider, %id, op, ?outcome, "the answer carries no signature; it was believed all the same")
+            }
+            None => tracing::debug!(provider, %id, op, ?outcome, "pulled"),
         },
         Event::NoToken { provider, refused, diagnosis } => {
             tracing::warn!(
@@ -242,7 +292,7 @@ pub(crate) fn log(event: &Event) {
         }
         Event::Crowded { provider, expected, deadline } => tracing::warn!(
             provider,
-            "so many verifications are open that each is pulled every {expected:?} with a deadline of {deadline:?}; \
+            "the limit of calls lets each verification be pulled only every {expected:?}, and the deadline is {deadline:?}; \
              raise --calls-per-minute if the account allows it"
         ),
         Event::HandOverFailed { provider, id, number, attempt, error } => {

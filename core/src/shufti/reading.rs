@@ -76,6 +76,7 @@ pub fn read_pull(
         Ok(outcome) if body.is_repaired() => {
             (outcome, Some("bytes that are not UTF-8 were replaced".to_owned()))
         }
+        Ok(outcome) if event.is_none() => (outcome, Some(unknown_event(&document))),
         Ok(outcome) => (outcome, signature.is_odd.then_some(signature.remark)),
         Err(problem) => (fault(FaultKind::Malformed), Some(problem)),
     };
@@ -103,6 +104,17 @@ fn verdict_of(document: &Document<'_>, reference: &str) -> Result<Outcome, Strin
     } else {
         Outcome::Report(Report { verdict: event.and_then(Event::verdict), content: document.content() })
     })
+}
+
+/// Names the event that has no meaning here (R19), if it looks like one.
+fn unknown_event(document: &Document<'_>) -> String {
+    let is_name = |text: &str| {
+        text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'))
+    };
+    match document.event_word().filter(|word| is_name(word)) {
+        Some(word) => format!("the event `{word}` is none that we know; it settles nothing"),
+        None => "the event is none that we know; it settles nothing".to_owned(),
+    }
 }
 
 /// Names the parameter that the provider calls invalid. Its words stay out of the log: they may repeat what was sent.
