@@ -20,6 +20,7 @@ pub(crate) struct Seen {
 }
 
 /// What is answered.
+#[derive(Clone)]
 pub(crate) enum Reply {
     /// Status, further header lines, body.
     Say(u16, String, String),
