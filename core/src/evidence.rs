@@ -120,6 +120,31 @@ pub enum Outcome {
     Failed(Fault),
 }
 
+impl Outcome {
+    /// Why there is no settling verdict although the provider answered, for whoever waited in vain. `None` for a settling verdict, and
+    /// for refusals and faults: their diagnosis says more.
+    #[must_use]
+    pub const fn why_not_settled(self) -> Option<&'static str> {
+        match self {
+            Self::Report(Report { verdict: None, .. }) => {
+                Some("the provider is still at work, or the person has not finished; allow a longer deadline")
+            }
+            Self::Report(Report { verdict: Some(verdict), .. }) if !verdict.settles() => {
+                Some("somebody at the provider has yet to decide by hand; allow a longer deadline")
+            }
+            Self::NotReady(NotReady::Documented) => Some(
+                "the provider has no result yet, or never issued this id, for it says the same of both; check the id, or allow a \
+                 longer deadline",
+            ),
+            Self::NotReady(NotReady::NotFound) => Some("the provider does not know this id; check it"),
+            Self::NotReady(NotReady::Invalid) => {
+                Some("the provider calls the question invalid; check the id")
+            }
+            Self::Report(_) | Self::Refused | Self::Failed(_) => None,
+        }
+    }
+}
+
 /// A failure of the environment or the peer. An input like any other, never an `Err`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Fault {

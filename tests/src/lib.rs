@@ -1,7 +1,11 @@
-//! What the tests of the workspace share: the laws that hold for every machine, and one [`laws::Subject`] per machine to hold it to them.
+//! What the tests of the workspace share: the laws that hold for every machine, one [`laws::Subject`] per machine to hold it to them,
+//! and for the tests over sockets a driver with its clock and store in hand ([`driving`]) and peers that say any bytes ([`wire`]).
 
+pub mod driving;
+pub mod identity;
 pub mod laws;
 pub mod subjects;
+pub mod wire;
 
 /// The README's programs, compiled and run with the documentation's tests.
 #[cfg(doctest)]

@@ -308,6 +308,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.reached |= pulled.reached;
         session.diagnosis.clone_from(&pulled.answer.diagnosis);
+        session.outcome = Some(pulled.answer.outcome);
         let (account, id) = (session.account, Arc::clone(&session.id));
         let provider = self.provider_name(account);
         (self.parts.observer)(&Event::Pulled {
@@ -437,7 +438,9 @@ impl Engine {
                     unconfirmed,
                     unconfirmed_callbacks: session.unconfirmed(),
                     reached: session.reached,
-                    diagnosis: self.diagnosis(session),
+                    diagnosis: self
+                        .diagnosis(session)
+                        .or_else(|| session.outcome.and_then(Outcome::why_not_settled).map(str::to_owned)),
                 });
             }
             Action::CredentialsRefused { account } => {

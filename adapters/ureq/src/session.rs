@@ -1,7 +1,7 @@
 //! What the driver keeps beside each session of the fleet: ids, bodies, and what waits for the store.
 
 use idv_core::delivery::Delivery;
-use idv_core::evidence::{ContentDigest, Evidence, Verdict};
+use idv_core::evidence::{ContentDigest, Evidence, Outcome, Verdict};
 use idv_core::fleet::{AccountId, Action};
 use idv_core::session;
 use idv_core::store::{Keep, KeptBody, KeptBodyBuf};
@@ -93,6 +93,8 @@ pub(crate) struct Session {
     pub(crate) hand_over: Option<HandOver>,
     pub(crate) reached: bool,
     pub(crate) diagnosis: Option<String>,
+    /// What came of the last pull.
+    pub(crate) outcome: Option<Outcome>,
 }
 
 impl Session {
@@ -110,6 +112,7 @@ impl Session {
             hand_over: None,
             reached: false,
             diagnosis: None,
+            outcome: None,
         }
     }
 
