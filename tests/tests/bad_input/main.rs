@@ -1,7 +1,7 @@
 //! Bad input, each with a clear error and nothing lost: what was wrong is said with its place and what to do, without content or
 //! secrets; what can be kept is kept; the verdict arrives all the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::wildcard_enum_match_arm, clippy::type_complexity)]
 
 mod answers;
 mod callbacks;
