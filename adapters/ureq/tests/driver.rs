@@ -518,10 +518,11 @@ fn g9_a_verification_that_another_process_saved_is_left_to_it() {
     while let Saved::Conflict { found } = other.save(&save(expected)).unwrap() {
         expected = found;
     }
+    // Noticed at the first step that has something to save, and before anything comes of it.
+    script.set("ab-1", &[ACCEPTED]);
     world.event(|event| matches!(event, Event::TakenOver { .. }).then_some(()));
     assert_eq!(world.driver.status(verification).unwrap(), None);
     let pulls = server.requests.lock().unwrap().len();
-    script.set("ab-1", &[ACCEPTED]);
     world.driver.stop();
     assert!(server.requests.lock().unwrap().len() <= pulls + 1);
     assert!(world.revisions.try_recv().is_err());
