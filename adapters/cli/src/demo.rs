@@ -1,9 +1,9 @@
 //! `idv demo`: the main job, live, against the sandbox.
 
 use crate::exit::{Exit, Failure};
+use crate::log::Log;
 use crate::output;
 use crate::signals::Interrupt;
-use crate::watch::log;
 use idv_core::evidence::Verdict;
 use idv_core::rules::Rules;
 use idv_core::shareid::{self, Flow};
@@ -109,12 +109,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut builder = Driver::builder();
     let shareid = builder.account(shareid_account(&sandbox)?);
     let shufti = builder.account(shufti_account(&sandbox)?);
-    let revisions = sender.clone();
+    let (log, revisions) = (Log::default(), sender.clone());
     builder
         .drain(Duration::from_secs(1))
         .on_revision(move |revision| Ok(revisions.send(Told::Revision(Box::new(revision.clone())))?))
         .on_event(move |event| {
-            log(event);
+            log.event(event);
             if let Event::Callback(callback) = event {
                 let _ = sender.send(Told::Callback(callback.clone()));
             }

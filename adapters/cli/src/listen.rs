@@ -3,10 +3,11 @@
 use crate::RuleArgument;
 use crate::account::{self, Pulling};
 use crate::exit::{Exit, Failure};
+use crate::log::Log;
 use crate::output;
 use crate::secrets;
 use crate::signals::Interrupt;
-use crate::watch::{FlowArgument, log};
+use crate::watch::FlowArgument;
 use idv_core::fleet::OpenError;
 use idv_core::provider::Authenticity;
 use idv_core::session::End;
@@ -34,6 +35,9 @@ POST /callbacks/shareid  unsigned; where IDV_SHAREID_CALLBACK_BEARER is set,
 The first line is `listening on http://ADDR`; then there is one line for each callback. With --api-url and a provider's credentials \
 (IDV_SHUFTI_CLIENT_ID; IDV_SHAREID_BUSINESS_HASH and IDV_SHAREID_API_KEY) each verification that a callback names is confirmed by pull, \
 and its revisions are printed as watch does. Callbacks are kept in memory: they are gone when it ends.
+
+Without a bearer anybody who reaches the address can have ShareID asked about any id, within the limit of calls; no claim becomes a \
+verdict unless a pull confirms it.
 
 It runs until it is interrupted (exit code 130); 2 is usage or configuration.
 
@@ -88,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut builder = Driver::builder();
     let (openers, paths) = accounts(arguments, &mut builder)?;
     let (sender, told) = mpsc::channel();
-    let json = arguments.json;
+    let (log, json) = (Log::default(), arguments.json);
     builder
         .transport(arguments.pulling.client()?)
         .on_revision(move |revision| {
@@ -96,14 +100,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             Ok(())
         })
         .on_event(move |event| {
-            log(event);
+            log.event(event);
             if let Event::Callback(callback) = event {
                 let _ = sender.send(callback.clone());
             } else if let Event::Ended { provider, id, end: End::Expired | End::Refused, diagnosis, .. } =
                 event
             {
                 let why = diagnosis.as_deref().unwrap_or("the provider had none before the deadline");
-                tracing::warn!(provider, %id, "ended without a verdict: {why}");
+                tracing::warn!(provider, id = &**id, "ended without a verdict: {why}");
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;
@@ -147,7 +151,7 @@ fn confirm(driver: &Driver, account: AccountRef, callback: &CallbackEvent) {
     };
     match driver.open(account, id) {
         Ok(_) | Err(DriverError::Open(OpenError::Exists(_))) => {}
-        Err(error) => tracing::warn!(provider = callback.provider, %id, "not confirmed: {error}"),
+        Err(error) => tracing::warn!(provider = callback.provider, id, "not confirmed: {error}"),
     }
 }
 

@@ -5,6 +5,7 @@ mod demo;
 mod diagram;
 mod exit;
 mod listen;
+mod log;
 mod output;
 mod progress;
 mod sandbox;

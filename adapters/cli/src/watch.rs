@@ -2,6 +2,7 @@
 
 use crate::account::{self, Pulling};
 use crate::exit::{Exit, Failure};
+use crate::log::Log;
 use crate::output;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
@@ -159,7 +160,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
     let mut builder = Driver::builder();
     let account = builder.account(account);
     let (json, settled) = (common.json, sender.clone());
-    let last = Mutex::new(Last::Nothing);
+    let (log, last) = (Log::default(), Mutex::new(Last::Nothing));
     builder
         .transport(common.pulling.client()?)
         .drain(Duration::from_secs(1))
@@ -171,7 +172,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
             Ok(())
         })
         .on_event(move |event| {
-            log(event);
+            log.event(event);
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             *last = last.after(event);
             if let Event::Ended { end, reached, diagnosis, .. } = event {
@@ -267,48 +268,4 @@ fn describe(status: &Status) -> String {
 
 fn seconds(duration: Duration) -> String {
     humantime::format_duration(Duration::from_secs(duration.as_millis().div_ceil(1_000) as u64)).to_string()
-}
-
-/// What happens besides revisions, for the log.
-pub(crate) fn log(event: &Event) {
-    match event {
-        Event::Pulled { provider, id, op, outcome, diagnosis, unsigned_answer, .. } => match diagnosis {
-            Some(diagnosis) => tracing::warn!(provider, %id, op, "{diagnosis}"),
-            None if *unsigned_answer => {
-                tracing::warn!(provider, %id, op, ?outcome, "the answer carries no signature; it was believed all the same")
-            }
-            None => tracing::debug!(provider, %id, op, ?outcome, "pulled"),
-        },
-        Event::NoToken { provider, refused, diagnosis } => {
-            tracing::warn!(
-                provider,
-                refused,
-                "no token: {}",
-                diagnosis.as_deref().unwrap_or("no reason given")
-            );
-        }
-        Event::CredentialsRefused { provider } => {
-            tracing::error!(provider, "the credentials were refused for good")
-        }
-        Event::Crowded { provider, expected, deadline } => tracing::warn!(
-            provider,
-            "the limit of calls lets each verification be pulled only every {expected:?}, and the deadline is {deadline:?}; \
-             raise --calls-per-minute if the account allows it"
-        ),
-        Event::HandOverFailed { provider, id, number, attempt, error } => {
-            tracing::warn!(provider, %id, number, attempt, "a revision was not taken: {error}");
-        }
-        Event::DeadLettered { provider, id, number } => {
-            tracing::error!(provider, %id, number, "a revision was given up");
-        }
-        Event::StoreFailed { error } => tracing::error!("the store failed: {error}"),
-        Event::TakenOver { provider, id } => {
-            tracing::warn!(provider, %id, "another process drives this verification")
-        }
-        Event::Ended { provider, id, end, unconfirmed, .. } => {
-            tracing::info!(provider, %id, ?end, unconfirmed, "ended");
-        }
-        Event::Callback(_) => {}
-        other => tracing::debug!("{other:?}"),
-    }
 }

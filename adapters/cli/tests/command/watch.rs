@@ -160,7 +160,10 @@ fn g6_the_deadline_ends_it_with_3_and_says_what_the_provider_said() {
     assert_eq!(ran.stdout, "");
 
     let fake = Fake::start(|_, _| signed(&event("verification.sparkles")));
-    Ran::of(shufti(&fake, &["--deadline", "400ms"])).exits(3).complains("`verification.sparkles`");
+    let ran = Ran::of(shufti(&fake, &["--deadline", "400ms"])).exits(3);
+    ran.complains("`verification.sparkles`");
+    assert!(fake.seen("/status").len() > 1);
+    assert_eq!(ran.stderr.matches("WARN").count(), 1, "a trouble that goes on is told once: {}", ran.stderr);
 }
 
 #[test]
