@@ -12,8 +12,8 @@ use idv_core::shareid::Flow;
 use idv_core::shufti::contract;
 use idv_core::shufti::signature::Rule;
 use idv_ureq::{Account, Driver, Event, Status, Verification};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often the spinner and the signals are looked at.
@@ -102,38 +102,18 @@ impl From<FlowArgument> for Flow {
 
 enum Told {
     Settled,
-    Ended { end: End, reached: bool, diagnosis: Option<String>, last: Last },
+    Ended { end: End, reached: bool, refused: bool, diagnosis: Option<String> },
 }
 
-/// What the provider said last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// Nothing that says why there is no verdict.
-    Nothing,
-    /// There is no result yet, in the words that it also has for an id it does not know.
-    NoResult,
-    /// A state that settles nothing.
-    AtWork,
-    /// The credentials are wrong.
-    Refused,
-}
-
-impl Last {
-    /// After `event`.
-    fn after(self, event: &Event) -> Self {
-        if let Event::NoToken { refused, .. } = event {
-            return if *refused { Self::Refused } else { Self::Nothing };
-        }
-        let Event::Pulled { outcome, .. } = event else {
-            return self;
-        };
-        match outcome {
-            Outcome::NotReady(_) => Self::NoResult,
-            Outcome::Report(_) => Self::AtWork,
-            Outcome::Refused => Self::Refused,
-            Outcome::Failed(_) => Self::Nothing,
-        }
+/// Whether the provider refused the credentials the last time it was asked; `None` where `event` is no answer.
+fn refused(event: &Event) -> Option<bool> {
+    if let Event::NoToken { refused, .. } = event {
+        return Some(*refused);
     }
+    let Event::Pulled { outcome, .. } = event else {
+        return None;
+    };
+    Some(*outcome == Outcome::Refused)
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -160,7 +140,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
     let mut builder = Driver::builder();
     let account = builder.account(account);
     let (json, settled) = (common.json, sender.clone());
-    let (log, last) = (Log::default(), Mutex::new(Last::Nothing));
+    let (log, last_refused) = (Log::default(), AtomicBool::new(false));
     builder
         .transport(common.pulling.client()?)
         .drain(Duration::from_secs(1))
@@ -173,11 +153,13 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
         })
         .on_event(move |event| {
             log.event(event);
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = last.after(event);
+            if let Some(refused) = refused(event) {
+                last_refused.store(refused, Ordering::Relaxed);
+            }
             if let Event::Ended { end, reached, diagnosis, .. } = event {
+                let refused = last_refused.load(Ordering::Relaxed);
                 let (end, reached, diagnosis) = (*end, *reached, diagnosis.clone());
-                let _ = sender.send(Told::Ended { end, reached, diagnosis, last: *last });
+                let _ = sender.send(Told::Ended { end, reached, refused, diagnosis });
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;
@@ -199,8 +181,8 @@ fn wait(
     loop {
         match told.recv_timeout(LOOK) {
             Ok(Told::Settled) => return Ok(Exit::Done),
-            Ok(Told::Ended { end, reached, diagnosis, last }) => {
-                if let Some(failure) = failure(end, reached, diagnosis, last) {
+            Ok(Told::Ended { end, reached, refused, diagnosis }) => {
+                if let Some(failure) = failure(end, reached, refused, diagnosis) {
                     return Err(failure);
                 }
             }
@@ -219,28 +201,23 @@ fn wait(
 }
 
 /// Why there is no verdict; `None` where the revision that says so is on its way.
-fn failure(end: End, reached: bool, diagnosis: Option<String>, last: Last) -> Option<Failure> {
-    let (exit, what) = match (end, reached, last) {
+fn failure(end: End, reached: bool, refused: bool, diagnosis: Option<String>) -> Option<Failure> {
+    let (exit, what) = match (end, reached, refused) {
         (End::Deleted | End::Watched, ..) => return None,
         (End::Refused, ..) => (Exit::Refused, "the provider refused the credentials"),
-        // It refuses for good only what it refused several times; the deadline may come before that.
-        (End::Expired | End::Cancelled, _, Last::Refused) => {
+        // It counts as refused for good only after several times; the deadline may come before that.
+        (End::Expired | End::Cancelled, _, true) => {
             (Exit::Refused, "the deadline passed while the provider refused the credentials")
         }
-        (End::Expired | End::Cancelled, false, _) => {
+        (End::Expired | End::Cancelled, false, false) => {
             (Exit::Unreachable, "the deadline passed, and no pull was ever answered")
         }
-        (End::Expired | End::Cancelled, true, _) => (Exit::Deadline, "the deadline passed without a verdict"),
-    };
-    let why = diagnosis.or_else(|| match last {
-        Last::Nothing | Last::Refused => None,
-        Last::NoResult => {
-            Some("the provider has no result yet; it says the same of an id that it does not know".into())
+        (End::Expired | End::Cancelled, true, false) => {
+            (Exit::Deadline, "the deadline passed without a verdict")
         }
-        Last::AtWork => Some("the provider is still at work".into()),
-    });
-    Some(match why {
-        Some(why) => Failure::new(exit, format_args!("{what}: {why}")),
+    };
+    Some(match diagnosis {
+        Some(diagnosis) => Failure::new(exit, format_args!("{what}: {diagnosis}")),
         None => Failure::new(exit, what),
     })
 }

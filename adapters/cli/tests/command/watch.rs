@@ -155,7 +155,7 @@ fn g6_the_deadline_ends_it_with_3_and_says_what_the_provider_said() {
     let fake = Fake::shareid(|_| not_ready());
     let ran = Ran::of(shareid(&fake, &["--deadline", "500ms"])).exits(3);
     assert!((Duration::from_millis(500)..Duration::from_secs(2)).contains(&ran.took), "{:?}", ran.took);
-    ran.complains("it says the same of an id that it does not know");
+    ran.complains("or never issued this id");
     assert!((2..=10).contains(&fake.seen("/fetch").len()));
     assert_eq!(ran.stdout, "");
 
