@@ -46,7 +46,13 @@ pub fn quick(provider: &impl Provider) -> Rules {
 /// As [`quick`], but without routine pulls after the first: another one is made only for a reason.
 #[must_use]
 pub fn only_for_a_reason(provider: &impl Provider) -> Rules {
-    Rules { interval: Span::hours(1), deadline: Span::hours(20), ..quick(provider) }
+    rarely(quick(provider))
+}
+
+/// The same rules with an hour between routine pulls.
+#[must_use]
+pub const fn rarely(rules: Rules) -> Rules {
+    Rules { interval: Span::hours(1), deadline: Span::hours(20), ..rules }
 }
 
 /// An account under these rules.
@@ -117,6 +123,7 @@ pub struct Application {
     pub clock: LeapingClock,
     revisions: Receiver<Revision>,
     events: Receiver<Event>,
+    seen: Mutex<Vec<Revision>>,
 }
 
 impl Application {
@@ -140,7 +147,7 @@ impl Application {
                 let _ = to_events.send(event.clone());
             });
         let made = setup(&mut builder);
-        (Self { driver: builder.start().unwrap(), clock, revisions, events }, made)
+        (Self { driver: builder.start().unwrap(), clock, revisions, events, seen: Mutex::default() }, made)
     }
 
     /// The next revision.
@@ -155,6 +162,14 @@ impl Application {
     #[must_use]
     pub fn revisions(&self) -> Vec<Revision> {
         self.revisions.try_iter().collect()
+    }
+
+    /// All revisions that came so far, for tests that take none one by one.
+    #[must_use]
+    pub fn revisions_so_far(&self) -> Vec<Revision> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend(self.revisions.try_iter());
+        seen.clone()
     }
 
     /// The next event that is wanted; others are dropped.
@@ -252,6 +267,18 @@ impl FaultyStore {
         let faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = changed.wait_timeout_while(faults, PATIENCE, |faults| faults.stalled < commits);
         assert!(waited.unwrap().0.stalled >= commits, "no commit stalls");
+    }
+
+    /// Waits until it is dead, or holds what is wanted.
+    pub fn wait_until(&self, wanted: impl Fn(&SharedMemory) -> bool) {
+        let (faults, changed) = &*self.state;
+        let began = std::time::Instant::now();
+        while !self.is_dead() && !wanted(&self.memory) {
+            assert!(began.elapsed() < PATIENCE, "in vain");
+            let held = faults.lock().unwrap_or_else(PoisonError::into_inner);
+            // A write is announced before it is made, so look again soon.
+            let _ = changed.wait_timeout(held, Duration::from_millis(2));
+        }
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Faults) -> R) -> R {

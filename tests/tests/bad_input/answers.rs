@@ -166,10 +166,16 @@ fn g1_every_bad_answer_of_shufti_is_explained_and_the_verdict_arrives() {
             &["`reference` appears twice"],
         ),
         row(
+            "odd-event",
+            signed(200, document("odd-event", "Zaphod-7 Beeblebrox")),
+            Means::NoVerdict,
+            &["event"],
+        ),
+        row(
             "unknown-event",
             signed(200, document("unknown-event", "verification.pondered")),
             Means::NoVerdict,
-            &[],
+            &["the event `verification.pondered` is none that we know", "settles nothing"],
         ),
         row(
             "deep",
