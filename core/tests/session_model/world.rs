@@ -1,0 +1,597 @@
+//! One session, a provider whose truth changes, a network and a host that do their worst, and a store that is saved when the session
+//! says so. Every check is made after every move; a move that breaks one panics with its name.
+
+use idv_core::evidence::{
+    Callback, ContentDigest, Evidence, Fault, FaultKind, NotReady, Outcome, Report, Verdict,
+};
+use idv_core::machine::{Cx, Disposition, Machine, Next};
+use idv_core::poller::Class;
+use idv_core::session::{Action, End, EvidencePolicy, Input, Policy, Revision, Session, Snapshot};
+use idv_core::time::{Instant, Span};
+
+/// When a world begins, and where it is moved back to by [`World::normalized`].
+const START: Instant = Instant::from_millis(1_000);
+
+/// What the provider holds; `None` while it is at work.
+pub(crate) type Truth = Option<(Verdict, u64)>;
+
+/// What can happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Move {
+    /// Time passes, and the host is busy elsewhere.
+    Elapse(u32),
+    /// The host wakes the session, in time or late.
+    Tick,
+    Grant,
+    /// The provider makes its answer to this call.
+    Read(u32),
+    /// The answer to this call arrives: soon, late, or once more.
+    Answer(u32),
+    /// This call comes to nothing.
+    Fail(u32, Failure),
+    /// The provider changes its mind.
+    Change(Truth),
+    /// A callback arrives: any that the provider ever sent, or a forgery.
+    Callback(Post),
+    Hint(Class),
+    /// The application says that it has this revision: in time, late, twice or too early.
+    HandedOver(u32),
+    DeadLettered(u32),
+    CredentialsRefused,
+    Cancel,
+    /// The process dies now, or within the next step.
+    Crash(Crash),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Failure {
+    TimedOut,
+    Limited(u32),
+    Refused,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Post {
+    /// What the provider signed when its truth became number so many of its history.
+    Signed(u8),
+    Signal,
+    Unsigned,
+    Forged,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Crash {
+    Now,
+    /// After the next step, before its save.
+    BeforeSave,
+    /// After the next save, before its actions.
+    AfterSave,
+}
+
+/// A pull on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Call {
+    op: u32,
+    /// Which truth of the history held when it was sent.
+    sent: u8,
+    /// Which truth its answer tells.
+    read: Option<u8>,
+}
+
+/// The pull that is under way at our side.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct InFlight {
+    op: u32,
+    /// When it is given up.
+    until: Instant,
+    /// The session still wants its answer: it did not end meanwhile.
+    awaited: bool,
+}
+
+/// What may still happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Limits {
+    pub(crate) changes: u8,
+    pub(crate) truths: &'static [Truth],
+    pub(crate) pulls: u8,
+    pub(crate) callbacks: u8,
+    pub(crate) failures: u8,
+    pub(crate) crashes: u8,
+    pub(crate) mistakes: u8,
+    /// How late the host may wake the session.
+    pub(crate) lateness: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct World {
+    pub(crate) session: Session,
+    pub(crate) now: Instant,
+    /// What the store holds, and since when.
+    stored: (Session, Instant),
+    /// Callbacks that were recorded, in a step that was not saved (R10).
+    unapplied: Vec<Post>,
+    crash: Option<Crash>,
+    history: Vec<Truth>,
+    wire: Vec<Call>,
+    in_flight: Option<InFlight>,
+    /// Before this, a pull would break the cadence or a `Retry-After`.
+    polite_from: Instant,
+    /// The revisions that the application saw, by number.
+    seen: Vec<Revision>,
+    /// The newest revision whose confirmation or dead letter is in the store.
+    done: u32,
+    /// Which truths were told by answers, and which by signed callbacks: a bit each.
+    told: u16,
+    claimed: u16,
+    pub(crate) left: Limits,
+}
+
+impl World {
+    pub(crate) fn new(policy: &Policy, left: Limits) -> Self {
+        let session = Session::new(Cx::new(START, policy, 0));
+        let mut world = Self {
+            session,
+            now: START,
+            stored: (session, START),
+            unapplied: Vec::new(),
+            crash: None,
+            history: vec![None],
+            wire: Vec::new(),
+            in_flight: None,
+            polite_from: START,
+            seen: Vec::new(),
+            done: 0,
+            told: 0,
+            claimed: 0,
+            left,
+        };
+        world.step(policy, Input::Tick, 0);
+        assert!(world.session.wants().is_some(), "R15: opening pulls at once");
+        world
+    }
+
+    fn truth(&self) -> Truth {
+        self.history[self.history.len() - 1]
+    }
+
+    fn newest(&self) -> u8 {
+        self.history.len() as u8 - 1
+    }
+
+    /// Everything that can happen now, within the limits.
+    pub(crate) fn moves(&self, policy: &Policy) -> Vec<Move> {
+        let mut moves = Vec::new();
+        match self.session.next(policy) {
+            Next::At(at) if at > self.now => moves.push(Move::Elapse(1)),
+            Next::At(at) => {
+                moves.push(Move::Tick);
+                if self.now.since(at) < self.left.lateness.into() {
+                    moves.push(Move::Elapse(1));
+                }
+            }
+            // Nothing is timed, but a pull would be too early still.
+            Next::Input | Next::Over if self.now < self.polite_from => moves.push(Move::Elapse(1)),
+            Next::Input | Next::Over => {}
+        }
+        if self.session.wants().is_some() && self.left.pulls > 0 {
+            moves.push(Move::Grant);
+        }
+        for call in &self.wire {
+            match call.read {
+                None => moves.push(Move::Read(call.op)),
+                Some(_) => moves.push(Move::Answer(call.op)),
+            }
+            if self.left.failures > 0 {
+                moves.push(Move::Fail(call.op, Failure::TimedOut));
+                moves.push(Move::Fail(call.op, Failure::Limited(4)));
+                moves.push(Move::Fail(call.op, Failure::Refused));
+            }
+        }
+        if self.left.changes > 0 && !matches!(self.truth(), Some((Verdict::Deleted, _))) {
+            let others = self.left.truths.iter().copied().filter(|truth| *truth != self.truth());
+            moves.extend(others.map(Move::Change));
+        }
+        if self.left.callbacks > 0 {
+            moves.extend((1..=self.newest()).map(Post::Signed).map(Move::Callback));
+            moves.extend([Post::Signal, Post::Unsigned, Post::Forged].map(Move::Callback));
+        }
+        if let Some(revision) = self.session.awaiting_hand_over() {
+            moves.push(Move::HandedOver(revision.number));
+            moves.push(Move::DeadLettered(revision.number));
+        }
+        if self.left.mistakes > 0 {
+            let last = self.seen.len() as u32;
+            moves.extend([0, last, last + 1].map(Move::HandedOver));
+            moves.push(Move::DeadLettered(last + 1));
+            moves.extend([Class::Confirming, Class::Audit].map(Move::Hint));
+            moves.extend([Move::Cancel, Move::CredentialsRefused]);
+        }
+        if self.left.crashes > 0 {
+            moves.extend([Crash::Now, Crash::BeforeSave, Crash::AfterSave].map(Move::Crash));
+        }
+        moves
+    }
+
+    pub(crate) fn apply(&mut self, policy: &Policy, next: Move, entropy: u32) {
+        match next {
+            Move::Elapse(by) => self.pass(policy, self.now.after(Span::millis(by))),
+            Move::Tick => self.step(policy, Input::Tick, entropy),
+            Move::Grant => {
+                self.left.pulls -= 1;
+                self.step(policy, Input::Granted, entropy);
+            }
+            Move::Read(op) => {
+                let newest = self.newest();
+                self.call(op).read = Some(newest);
+            }
+            Move::Answer(op) => self.answer(policy, op, entropy),
+            Move::Fail(op, failure) => self.fail(policy, op, failure, entropy),
+            Move::Change(truth) => {
+                self.left.changes -= 1;
+                self.history.push(truth);
+            }
+            Move::Callback(post) => {
+                self.left.callbacks -= 1;
+                self.callback(policy, post, entropy);
+            }
+            Move::Hint(class) => {
+                self.left.mistakes -= 1;
+                self.step(policy, Input::Hint(class), entropy);
+            }
+            Move::HandedOver(revision) => self.confirm(policy, revision, false, entropy),
+            Move::DeadLettered(revision) => self.confirm(policy, revision, true, entropy),
+            Move::CredentialsRefused => {
+                self.left.mistakes -= 1;
+                self.step(policy, Input::CredentialsRefused, entropy);
+            }
+            Move::Cancel => {
+                self.left.mistakes -= 1;
+                self.step(policy, Input::Cancel, entropy);
+            }
+            Move::Crash(Crash::Now) => {
+                self.left.crashes -= 1;
+                self.restart(policy, entropy);
+            }
+            Move::Crash(during) => {
+                self.left.crashes -= 1;
+                self.crash = Some(during);
+            }
+        }
+    }
+
+    fn pass(&mut self, policy: &Policy, to: Instant) {
+        self.now = to;
+        if let Some(pull) = self.in_flight.take_if(|pull| pull.until <= to) {
+            self.polite_from = pull.until.after(policy.poller.cadence());
+        }
+    }
+
+    fn call(&mut self, op: u32) -> &mut Call {
+        self.wire.iter_mut().find(|call| call.op == op).expect("such a call")
+    }
+
+    fn awaits(&self, op: u32) -> bool {
+        self.in_flight.is_some_and(|pull| pull.op == op && pull.awaited)
+    }
+
+    /// The call is over at our side.
+    fn completed(&mut self, policy: &Policy, op: u32, silence: Option<u32>) {
+        if self.in_flight.take_if(|pull| pull.op == op).is_some() {
+            let wait = policy.poller.cadence().max(Span::millis(silence.unwrap_or(1)));
+            self.polite_from = self.now.after(wait);
+        }
+    }
+
+    fn answer(&mut self, policy: &Policy, op: u32, entropy: u32) {
+        let call = *self.call(op);
+        let told = call.read.expect("an answer that was made");
+        let outcome = match self.history[told as usize] {
+            None => Outcome::NotReady(NotReady::Documented),
+            Some((verdict, content)) => Outcome::Report(report(verdict, content)),
+        };
+        let limit = self.session.poller().bound().map(|bound| bound.after(policy.poller.grace()));
+        let awaited = self.awaits(op) && limit.is_none_or(|limit| self.now < limit);
+        let dying = self.crash.is_some();
+        self.told |= 1 << told;
+        self.completed(policy, op, None);
+        self.step(policy, Input::Pulled { op, outcome }, entropy);
+        // G1: its truth holds since before the call was sent, and the call was answered in time.
+        if let Some((verdict, content)) = self.history[told as usize]
+            && awaited
+            && !dying
+            && call.sent == self.newest()
+        {
+            let known = self.session.verdict() == Some(verdict)
+                && self.session.content() == Some(ContentDigest(content));
+            assert!(
+                known || self.session.poller().is_demanded(),
+                "G1: an answer in time was neither taken nor asked for again"
+            );
+        }
+    }
+
+    fn fail(&mut self, policy: &Policy, op: u32, failure: Failure, entropy: u32) {
+        self.left.failures -= 1;
+        let (outcome, silence) = match failure {
+            Failure::TimedOut => (fault(FaultKind::TimedOut, None), None),
+            Failure::Limited(millis) => {
+                (fault(FaultKind::RateLimited, Some(Span::millis(millis))), Some(millis))
+            }
+            Failure::Refused => (Outcome::Refused, None),
+        };
+        // Who dies before it has saved what it was told may forget it.
+        let silence = silence.filter(|_| self.crash != Some(Crash::BeforeSave) && self.awaits(op));
+        self.completed(policy, op, silence);
+        self.step(policy, Input::Pulled { op, outcome }, entropy);
+    }
+
+    fn callback(&mut self, policy: &Policy, post: Post, entropy: u32) {
+        let callback = match post {
+            Post::Signed(nth) => {
+                self.claimed |= 1 << nth;
+                match self.history[nth as usize] {
+                    Some((verdict, content)) => Callback::Signed(report(verdict, content)),
+                    None => Callback::SignedSignal,
+                }
+            }
+            Post::Signal => Callback::SignedSignal,
+            Post::Unsigned => Callback::Unsigned,
+            Post::Forged => Callback::WrongSignature,
+        };
+        if self.crash == Some(Crash::BeforeSave) && post != Post::Forged {
+            // Recorded before it was stepped (R10).
+            self.unapplied.push(post);
+        }
+        let dying = self.crash.is_some();
+        self.step(policy, Input::Callback(callback), entropy);
+        let deleted = self.session.end() == Some(End::Deleted);
+        assert!(dying || deleted || self.session.poller().is_demanded(), "R3: a callback demands a pull");
+    }
+
+    fn confirm(&mut self, policy: &Policy, revision: u32, dead: bool, entropy: u32) {
+        let awaited = self.session.awaiting_hand_over().map(|awaited| awaited.number);
+        if awaited == Some(revision) {
+            // The application's word is in the store before the session hears it; a dead letter is not.
+            if !dead || self.crash != Some(Crash::BeforeSave) {
+                self.done = revision;
+            }
+        } else {
+            self.left.mistakes -= 1;
+        }
+        let before = self.session;
+        let dying = self.crash.is_some();
+        self.step(
+            policy,
+            if dead { Input::DeadLettered { revision } } else { Input::HandedOver { revision } },
+            entropy,
+        );
+        if awaited != Some(revision) && !dying {
+            assert_eq!(
+                self.session.last_revision(),
+                before.last_revision(),
+                "R6: a confirmation carries its number"
+            );
+            assert_eq!(self.session.awaiting_hand_over(), before.awaiting_hand_over());
+        }
+    }
+
+    fn step(&mut self, policy: &Policy, input: Input, entropy: u32) {
+        let before = self.session;
+        let step = self.session.step(Cx::new(self.now, policy, entropy), input);
+        assert_eq!(step.next, self.session.next(policy));
+        if let Next::At(at) = step.next {
+            assert!(at > self.now, "a wake-up in the past: a spin");
+        }
+        if step.disposition != Disposition::Applied {
+            let mut ticked = before;
+            let tick = ticked.step(Cx::new(self.now, policy, entropy), Input::Tick);
+            assert_eq!(
+                (ticked, tick.actions),
+                (self.session, step.actions),
+                "an input that does not count changed something"
+            );
+        }
+        match self.crash.take() {
+            Some(Crash::BeforeSave) => return self.restart(policy, entropy),
+            Some(Crash::AfterSave) => {
+                self.stored = (self.session, self.now);
+                return self.restart(policy, entropy);
+            }
+            Some(Crash::Now) | None => {}
+        }
+        if !self.session.same_knowledge(&before) {
+            self.stored = (self.session, self.now);
+        }
+        let ended = step.actions.iter().any(|action| matches!(action, Action::Ended { .. }));
+        if let Some(pull) = &mut self.in_flight {
+            pull.awaited &= !ended && self.session.end().is_none();
+        }
+        for action in step.actions {
+            self.perform(policy, action);
+        }
+        self.check(policy);
+    }
+
+    fn perform(&mut self, policy: &Policy, action: Action) {
+        match action {
+            Action::Ask { class } => {
+                assert_eq!(self.session.wants(), Some(class), "asks for what it does not want")
+            }
+            Action::Pull { op, within } => {
+                assert_eq!(self.in_flight, None, "G7: two pulls of one session in flight");
+                assert!(self.now >= self.polite_from, "G7: faster than the cadence or a Retry-After allows");
+                assert!(self.wire.iter().all(|call| call.op < op), "a number of a pull was used twice");
+                assert!(within <= policy.poller.patience());
+                self.in_flight =
+                    Some(InFlight { op, until: self.now.after(policy.poller.patience()), awaited: true });
+                self.wire.push(Call { op, sent: self.newest(), read: None });
+            }
+            Action::Keep { content } => assert_eq!(self.session.content(), Some(content)),
+            Action::HandOver(revision) => self.hand_over(policy, revision),
+            Action::Ended { .. } => {}
+        }
+    }
+
+    fn hand_over(&mut self, policy: &Policy, revision: Revision) {
+        assert!(revision.number > self.done, "G2: a confirmed revision was handed over again");
+        let nth = revision.number as usize;
+        match self.seen.get(nth - 1) {
+            Some(same) => assert_eq!(*same, revision, "G2, R8: a number was used for another revision"),
+            None => {
+                assert_eq!(nth, self.seen.len() + 1, "a number was left out");
+                self.seen.push(revision);
+            }
+        }
+        let before = nth.checked_sub(2).map(|before| self.seen[before].verdict);
+        assert_eq!(revision.data_changed, before == Some(revision.verdict), "R5: a change of data is marked");
+        let truth = Some((revision.verdict, revision.content.0));
+        let among =
+            |bits: u16| (0..self.history.len()).any(|nth| bits >> nth & 1 == 1 && self.history[nth] == truth);
+        match revision.evidence {
+            Evidence::Pulled => assert!(among(self.told), "G4: no answer said so"),
+            Evidence::Signed => {
+                assert!(among(self.claimed), "G4: nobody signed that");
+                assert_eq!((policy.evidence, nth), (EvidencePolicy::TrustSigned, 1), "R2");
+            }
+            Evidence::Unsigned => panic!("G4: a claim became a verdict"),
+        }
+        let mut history = self.history.iter();
+        for revision in &self.seen {
+            let told = Some((revision.verdict, revision.content.0));
+            assert!(history.any(|truth| *truth == told), "G3: not in the order of the provider's history");
+        }
+    }
+
+    fn check(&self, policy: &Policy) {
+        let session = &self.session;
+        let outstanding: Vec<Action> = session.outstanding(policy).into_iter().collect();
+        let mut expected = Vec::new();
+        expected.extend(session.wants().map(|class| Action::Ask { class }));
+        if let Some(pull) = self.in_flight.filter(|pull| self.awaits(pull.op)) {
+            assert_eq!(session.poller().in_flight(), Some(pull.op), "G9: it forgot its own pull");
+        }
+        assert_eq!(
+            outstanding.iter().find_map(|action| match action {
+                Action::Pull { op, .. } => Some(*op),
+                _ => None,
+            }),
+            session.poller().in_flight()
+        );
+        expected.extend(outstanding.iter().filter(|action| matches!(action, Action::Pull { .. })));
+        expected.extend(session.awaiting_hand_over().map(Action::HandOver));
+        assert_eq!(outstanding, expected, "G9: what is outstanding");
+        if let Some(revision) = session.awaiting_hand_over() {
+            assert_eq!(self.seen.last(), Some(&revision), "G9: awaits what was never handed over");
+        }
+        if session.end().is_none() && !session.is_settled() {
+            let bound = session.poller().bound().expect("G6: open without a deadline");
+            assert!(self.now < bound.after(policy.poller.grace()), "G6: open past deadline and grace");
+            assert!(matches!(session.next(policy), Next::At(_)), "G6: an open session sleeps for ever");
+        }
+        if session.end().is_none() && session.poller().is_demanded() {
+            assert!(
+                session.wants().is_some() || matches!(session.next(policy), Next::At(_)),
+                "R3: a demand sleeps for ever"
+            );
+        }
+    }
+
+    /// The process dies, and another one takes over what the store holds.
+    fn restart(&mut self, policy: &Policy, entropy: u32) {
+        let (stored, saved) = self.stored;
+        let text =
+            serde_json::to_string(&Snapshot::new(stored, saved, saved.as_millis())).expect("serialises");
+        let snapshot: Snapshot = serde_json::from_str(&text).expect("deserialises");
+        self.session = snapshot.restore(self.now, self.now.as_millis()).expect("this layout");
+        assert_eq!(self.session, stored, "G9: the snapshot is another state");
+        // Calls die with the process, and so does what the session may have known of them.
+        self.wire.clear();
+        if self.in_flight.take().is_some() {
+            self.polite_from = self.polite_from.max(self.now.after(policy.poller.cadence()));
+        }
+        let confirmed = self.done;
+        let restored = self.session.step(Cx::new(self.now, policy, entropy), Input::Restored);
+        self.stored = (self.session, self.now);
+        for action in restored.actions {
+            match action {
+                Action::HandOver(revision) if revision.number <= confirmed => {}
+                other => self.perform(policy, other),
+            }
+        }
+        if confirmed > 0 {
+            self.step(policy, Input::HandedOver { revision: confirmed }, entropy);
+        }
+        for post in std::mem::take(&mut self.unapplied) {
+            self.callback(policy, post, entropy);
+        }
+        self.check(policy);
+    }
+
+    /// From now on nobody does harm: permission comes at once, calls are answered with the truth, the application confirms. `told` says
+    /// whether the provider's callback about its latest change gets through. However bad the past was, the application ends up with the
+    /// truth, or no pull was ever answered in time.
+    pub(crate) fn all_ends_well(mut self, policy: &Policy, told: bool) {
+        self.left = Limits { pulls: u8::MAX, callbacks: 2, mistakes: 9, ..self.left };
+        self.crash = None;
+        self.wire.clear();
+        if told {
+            self.apply(policy, Move::Callback(Post::Unsigned), 0);
+        }
+        let mut answered = false;
+        let end = self.now.after(Span::millis(400));
+        while self.now < end {
+            let before = self.now;
+            if let Some(revision) = self.session.awaiting_hand_over() {
+                self.apply(policy, Move::HandedOver(revision.number), 0);
+            } else if let Some(op) =
+                self.session.poller().in_flight().filter(|op| self.wire.iter().any(|call| call.op == *op))
+            {
+                self.apply(policy, Move::Read(op), 0);
+                answered |= self.awaits(op);
+                self.apply(policy, Move::Answer(op), 0);
+                self.wire.clear();
+            } else if self.session.wants().is_some() {
+                self.left.pulls = u8::MAX;
+                self.apply(policy, Move::Grant, 0);
+            } else {
+                match self.session.next(policy) {
+                    Next::At(at) => {
+                        self.pass(policy, at.max(before));
+                        self.apply(policy, Move::Tick, 0);
+                    }
+                    Next::Input | Next::Over => break,
+                }
+            }
+        }
+        let in_vain = matches!(self.session.end(), Some(End::Expired | End::Watched));
+        assert!(answered || !told || in_vain, "R3, R8: a callback led to no pull");
+        if let Some((verdict, content)) = self.truth()
+            && answered
+        {
+            let last = self.seen.last().map(|revision| (revision.verdict, revision.content.0));
+            assert_eq!(last, Some((verdict, content)), "G1: the application never learned the truth");
+        }
+        assert!(self.session.end().is_some() || self.session.is_settled(), "G6: never ends");
+    }
+
+    /// The same world with its clock set back to the start: what differs only by when it happened is equal.
+    pub(crate) fn normalized(mut self) -> Self {
+        let now = self.now;
+        let back = |at: Instant| START.shifted(at.since(now) as i64);
+        self.session.map_times(back);
+        self.stored.0.map_times(back);
+        self.stored.1 = START;
+        self.in_flight = self.in_flight.map(|pull| InFlight { until: back(pull.until), ..pull });
+        self.polite_from = back(self.polite_from);
+        self.now = START;
+        self
+    }
+}
+
+fn report(verdict: Verdict, content: u64) -> Report {
+    Report { verdict: Some(verdict), content: ContentDigest(content) }
+}
+
+fn fault(kind: FaultKind, retry_after: Option<Span>) -> Outcome {
+    Outcome::Failed(Fault { kind, retry_after })
+}
