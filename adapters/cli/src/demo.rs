@@ -1,5 +1,6 @@
 //! `idv demo`: the main job, live, against the sandbox.
 
+use crate::entry;
 use crate::exit::{Exit, Failure};
 use crate::log::Log;
 use crate::output;
@@ -9,7 +10,7 @@ use idv_core::rules::Rules;
 use idv_core::shareid::{self, Flow};
 use idv_core::shufti;
 use idv_core::time::Span;
-use idv_sandbox::{Config, Create, Credentials, Entry, Fate, Key, Product, Sandbox, What};
+use idv_sandbox::{Config, Create, Credentials, Fate, Product, Sandbox, What};
 use idv_ureq::{Account, CallbackEvent, CallbackOutcome, Driver, Event, Revision};
 use serde_json::json;
 use std::num::NonZeroU32;
@@ -150,7 +151,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         // What the provider did comes before what came of it.
         for entry in happened.try_iter() {
             if let What::Happened { .. } | What::Callback { then: Fate::Dead, .. } = entry.what {
-                say("provider", &told_what(&entry));
+                say("provider", &entry::what(&entry));
             }
         }
         match news {
@@ -245,42 +246,6 @@ fn callback_line(callback: &CallbackEvent) -> String {
         CallbackOutcome::Refused { status, explanation } => format!("answered {status}: {explanation}"),
     };
     format!("{} {id}{event}, {outcome}", callback.provider)
-}
-
-/// An entry of the sandbox' log, in a line with its time.
-pub(crate) fn told(entry: &Entry) -> String {
-    format!("{:>8.1} s  {}", entry.at_ms as f64 / 1_000.0, told_what(entry))
-}
-
-fn told_what(entry: &Entry) -> String {
-    let provider = entry.provider.as_str();
-    match &entry.what {
-        What::Happened { id, event } => format!("{provider} {id}: {event}"),
-        What::Call { method, path, id, status, said, fault } => {
-            let about = id.as_deref().map(|id| format!(" about {id}")).unwrap_or_default();
-            let fault = fault.map(|fault| format!(", struck by {fault:?}")).unwrap_or_default();
-            format!("{provider} {method} {path}{about}: {status} {said}{fault}")
-        }
-        What::Callback { id, event, attempt, key, status, failed, then, .. } => {
-            let key = match key {
-                Key::Right => "",
-                Key::Wrong => " with a wrong key",
-                Key::None => " without a key",
-            };
-            let answer = match (status, failed) {
-                (Some(status), None) => format!("answered {status}"),
-                (Some(status), Some(cause)) => format!("answered {status}, counts as {cause:?}"),
-                (None, Some(cause)) => format!("not answered: {cause:?}"),
-                (None, None) => "not answered".to_owned(),
-            };
-            let then = match then {
-                Fate::Waiting => ", comes again",
-                Fate::Delivered => "",
-                Fate::Dead => ", given up",
-            };
-            format!("{provider} callback {id}: {event}{key}, attempt {attempt} {answer}{then}")
-        }
-    }
 }
 
 fn summary(running: &[Running], statistics: &idv_sandbox::Statistics, as_json: bool) -> Exit {

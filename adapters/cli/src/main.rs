@@ -3,6 +3,7 @@
 mod account;
 mod demo;
 mod diagram;
+mod entry;
 mod exit;
 mod listen;
 mod log;

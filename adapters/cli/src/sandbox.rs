@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     loop {
         match happened.recv_timeout(LOOK) {
             Ok(entry) if arguments.json => output::json(&json!(entry)),
-            Ok(entry) => output::line(format_args!("{}", crate::demo::told(&entry))),
+            Ok(entry) => output::line(format_args!("{}", crate::entry::timed(&entry))),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Failure::usage("the sandbox stopped by itself"));

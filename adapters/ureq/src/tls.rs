@@ -74,6 +74,12 @@ fn explain_certificate(problem: &CertificateError) -> String {
         CertificateError::Revoked => "it was revoked".to_owned(),
         CertificateError::BadEncoding => "it cannot be read".to_owned(),
         CertificateError::BadSignature => "its signature is wrong".to_owned(),
+        // Known to rustls' verifier only, whose errors are not ours to name by type.
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own certificate, as self-signed ones often are (basicConstraints CA:TRUE), and is not taken as a \
+             server's; issue one with CA:FALSE"
+                .to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,10 @@ pub(crate) struct Ran {
 impl Ran {
     pub(crate) fn of(mut command: Command) -> Self {
         let begun = Instant::now();
-        let output = command.output().unwrap();
+        let child = command.spawn().unwrap();
+        let watchdog = Watchdog::over(&child);
+        let output = child.wait_with_output().unwrap();
+        drop(watchdog);
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -64,8 +68,34 @@ impl Ran {
     }
 }
 
+/// Ends a command that does not end by itself, so that a test fails instead of hanging.
+struct Watchdog(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Watchdog {
+    fn over(child: &Child) -> Self {
+        let (done, ended) = mpsc::channel();
+        let pid = child.id().to_string();
+        let waiting = thread::spawn(move || {
+            if ended.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            }
+        });
+        Self(Some((done, waiting)))
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if let Some((done, waiting)) = self.0.take() {
+            drop(done);
+            let _ = waiting.join();
+        }
+    }
+}
+
 /// A command that runs until it is interrupted.
 pub(crate) struct Running {
+    watchdog: Option<Watchdog>,
     child: Child,
     stdout: BufReader<ChildStdout>,
     stderr: Option<JoinHandle<String>>,
@@ -74,6 +104,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
+        let watchdog = Some(Watchdog::over(&child));
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut errors = child.stderr.take().unwrap();
         let stderr = thread::spawn(move || {
@@ -81,7 +112,7 @@ impl Running {
             errors.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, stdout, stderr: Some(stderr) }
+        Self { watchdog, child, stdout, stderr: Some(stderr) }
     }
 
     /// The next line of standard output, without its end.
@@ -113,6 +144,7 @@ impl Running {
         let mut stdout = String::new();
         self.stdout.read_to_string(&mut stdout).unwrap();
         let code = self.child.wait().unwrap().code();
+        self.watchdog = None;
         let stderr = self.stderr.take().unwrap().join().unwrap();
         Ran { code, stdout, stderr, took: begun.elapsed() }
     }
