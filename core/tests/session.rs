@@ -436,6 +436,18 @@ fn r12_an_expired_session_names_the_callback_it_could_not_confirm() {
 }
 
 #[test]
+fn r12_a_change_signal_whose_pull_showed_nothing_new_is_not_confirmed() {
+    let mut driver = Driver::confirming();
+    let deadline = driver.session.poller().bound().unwrap();
+    driver.now = deadline.before(Span::secs(1));
+    driver.callback(Callback::SignedSignal);
+    let op = driver.pull();
+    driver.answer(op, Outcome::NotReady(NotReady::Documented));
+    assert!(driver.session.poller().is_demanded(), "a further pull is owed");
+    assert_eq!(ended(&driver.pass(Span::mins(1))), Some((End::Expired, true)));
+}
+
+#[test]
 fn r13_a_hint_shortens_the_routine_wait_only() {
     let poller =
         poller::Policy::builder(Span::secs(5), Span::mins(30)).interval(Span::secs(20)).build().unwrap();

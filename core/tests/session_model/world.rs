@@ -201,7 +201,7 @@ impl World {
         }
         if self.left.mistakes > 0 {
             let last = self.seen.len() as u32;
-            moves.extend([0, last, last + 1].map(Move::HandedOver));
+            moves.extend([0, last.saturating_sub(1), last, last + 1].map(Move::HandedOver));
             moves.push(Move::DeadLettered(last + 1));
             moves.extend([Class::Confirming, Class::Audit].map(Move::Hint));
             moves.extend([Move::Cancel, Move::CredentialsRefused]);
@@ -487,6 +487,13 @@ impl World {
             let bound = session.poller().bound().expect("G6: open without a deadline");
             assert!(self.now < bound.after(policy.poller.grace()), "G6: open past deadline and grace");
             assert!(matches!(session.next(policy), Next::At(_)), "G6: an open session sleeps for ever");
+        }
+        if session.is_settled() {
+            let watch = policy.poller.watch().map(|watch| self.now.after(watch));
+            assert!(
+                session.poller().bound() <= watch,
+                "R8: a settled session is watched, whatever the deadline was"
+            );
         }
         if session.end().is_none() && session.poller().is_demanded() {
             assert!(
