@@ -340,10 +340,9 @@ impl Session {
     /// step that changes more than that must be saved before its actions are performed (G9).
     #[must_use]
     pub fn same_knowledge(&self, other: &Self) -> bool {
+        // Whether there is a need, the poller's demand says too.
         let routine = Self { poller: other.poller, fence: other.fence, need: other.need, ..*self };
-        routine == *other
-            && (self.need == 0) == (other.need == 0)
-            && self.poller.same_knowledge(&other.poller)
+        routine == *other && self.poller.same_knowledge(&other.poller)
     }
 
     fn next_op(&self) -> u32 {
@@ -435,7 +434,6 @@ impl Session {
     /// After the provider said `deleted`, nothing follows.
     fn delete(&mut self, actions: &mut List) {
         self.phase = Phase::Ended(End::Deleted);
-        self.need = 0;
         actions.push(Action::Ended { end: End::Deleted, unconfirmed: false });
     }
 

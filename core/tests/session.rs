@@ -251,6 +251,7 @@ fn r8_a_callback_reopens_an_ended_session_and_no_number_is_used_twice() {
     assert_eq!(driver.session.next(&driver.policy), Next::Over);
     driver.now = driver.now.after(Span::hours(24));
     driver.callback(Callback::Unsigned);
+    assert!(driver.session.is_settled(), "the deadline was for the first verdict");
     let op = driver.pull();
     assert_eq!(op, 2);
     assert_eq!(handed(&driver.answer_report(op, Verdict::Declined, 2)), [(2, Verdict::Declined)]);
@@ -512,6 +513,9 @@ fn r16_a_wrong_signature_for_a_known_id_is_a_hint_of_the_lowest_class() {
     driver.callback(Callback::WrongSignature);
     driver.pass(Span::secs(6));
     assert_eq!(driver.session.wants(), Some(Class::Audit));
+    driver.callback(Callback::Unsigned);
+    driver.callback(Callback::WrongSignature);
+    assert_eq!(driver.session.wants(), Some(Class::Confirming), "a forgery takes nothing away");
 }
 
 #[test]

@@ -488,6 +488,11 @@ impl World {
             assert!(self.now < bound.after(policy.poller.grace()), "G6: open past deadline and grace");
             assert!(matches!(session.next(policy), Next::At(_)), "G6: an open session sleeps for ever");
         }
+        let settles = session.verdict().is_some_and(Verdict::settles);
+        assert!(
+            !settles || session.is_settled() || session.end().is_some(),
+            "R7: a settling verdict settles"
+        );
         if session.is_settled() {
             let watch = policy.poller.watch().map(|watch| self.now.after(watch));
             assert!(
