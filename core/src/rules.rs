@@ -78,7 +78,17 @@ impl Rules {
                 .call_timeout(self.call_timeout)
                 .build(),
         };
+        let interval = match self.door() {
+            Ok(door) => door.budget.interval(),
+            Err(error) => return Err(error),
+        };
         match token {
+            Ok(token)
+                if !matches!(self.token_mode, Mode::NotNeeded)
+                    && interval.as_millis() >= token.ttl().as_millis() - token.margin().as_millis() =>
+            {
+                Err(RulesError::TokenTooShort { ttl: token.ttl(), margin: token.margin(), interval })
+            }
             Ok(token) => Ok(AccountPolicy {
                 provider,
                 token,
@@ -109,6 +119,15 @@ pub enum RulesError {
     Token(token::PolicyError),
     /// The provider's limit.
     Budget(budget::PolicyError),
+    /// A token could end before the limit allows the pull that it was asked for.
+    TokenTooShort {
+        /// The life of a token asked for.
+        ttl: Span,
+        /// How long before its end it is no longer used.
+        margin: Span,
+        /// The time between two calls once the burst is used up.
+        interval: Span,
+    },
 }
 
 impl fmt::Display for RulesError {
@@ -117,6 +136,11 @@ impl fmt::Display for RulesError {
             Self::Poller(error) => error.fmt(f),
             Self::Token(error) => error.fmt(f),
             Self::Budget(error) => error.fmt(f),
+            Self::TokenTooShort { ttl, margin, interval } => write!(
+                f,
+                "tokens live {ttl:?} and are not used in the last {margin:?}, with {interval:?} between two calls: one could end \
+                 before the pull that it was asked for; choose a longer life, or more calls per window"
+            ),
         }
     }
 }
@@ -143,6 +167,15 @@ mod tests {
         let rules = shareid::contract::RULES.with_cadence(Span::mins(5)).with_deadline(Span::mins(1));
         let error = rules.account("shareid").expect_err("one pull before the deadline");
         assert!(std::format!("{error}").contains("only one pull would ever be made"));
+    }
+
+    #[test]
+    fn g6_a_token_that_could_end_before_its_pull_is_refused_with_the_reason() {
+        let rules = Rules { calls: 2, window: Span::hours(1), burst: 1, ..shareid::contract::RULES };
+        let error = rules.account("shareid").expect_err("a token for ten minutes, a call an hour");
+        assert!(std::format!("{error}").contains("before the pull"));
+        let basic = Rules { token_mode: Mode::NotNeeded, ..rules };
+        assert!(basic.account("shufti").is_ok());
     }
 
     #[test]

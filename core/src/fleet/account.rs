@@ -45,6 +45,8 @@ pub(super) struct Door {
     last: Class,
     /// How many grants in a row went past an audit that waited.
     past_audits: u8,
+    /// The last grant went to a token request.
+    after_token: bool,
 }
 
 /// After so many grants to others an audit that waits has its turn: last, but never starved by a budget that is always used up.
@@ -52,7 +54,7 @@ const PATIENCE_OF_AUDITS: u8 = 15;
 
 impl Door {
     pub(super) const fn new(policy: DoorPolicy) -> Self {
-        Self { policy, budget: Budget::new(), last: Class::Routine, past_audits: 0 }
+        Self { policy, budget: Budget::new(), last: Class::Routine, past_audits: 0, after_token: false }
     }
 
     const fn cx(&self, now: Instant) -> Cx<'_, budget::Policy> {
@@ -101,8 +103,19 @@ impl Door {
         }
     }
 
+    /// Whether a token request goes before a pull that could be sent. Never twice in a row: where many tokens live shorter than it takes
+    /// to ask for all of them, no pull would ever be sent.
+    pub(super) const fn prefers_token(&self) -> bool {
+        !self.after_token
+    }
+
+    pub(super) const fn granted_token(&mut self) {
+        self.after_token = true;
+    }
+
     /// A pull of this class was permitted; `audits` says whether one waits.
     pub(super) const fn granted(&mut self, class: Class, audits: bool) {
+        self.after_token = false;
         match class {
             Class::Confirming | Class::Routine => {
                 self.last = class;

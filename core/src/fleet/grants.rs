@@ -57,10 +57,19 @@ impl Fleet {
 
     /// One call at one door: a token request, or the pull whose turn it is.
     fn run_grant(&mut self, at: At, out: &mut impl FnMut(Action)) -> bool {
-        (0..index(self.doors.len())).any(|door| {
-            self.doors.get(door as usize).is_some_and(|door| door.admits(at.now))
-                && (self.grant_token(at, door, out) || self.grant_pull(at, door, out))
-        })
+        for door in 0..index(self.doors.len()) {
+            let Some(state) = self.doors.get(door as usize).filter(|door| door.admits(at.now)) else {
+                continue;
+            };
+            let token_first = state.prefers_token();
+            let granted = (token_first && self.grant_token(at, door, out))
+                || self.grant_pull(at, door, out)
+                || (!token_first && self.grant_token(at, door, out));
+            if granted {
+                return true;
+            }
+        }
+        false
     }
 
     fn grant_token(&mut self, at: At, door: u32, out: &mut impl FnMut(Action)) -> bool {
@@ -81,11 +90,15 @@ impl Fleet {
         let Some(account) = asking else {
             return false;
         };
-        let permitted = self.doors.get_mut(door as usize).is_some_and(|door| door.take(at.now));
-        if permitted {
-            self.step_token(at, account, token::Input::Granted, out);
+        let Some(door) = self.doors.get_mut(door as usize) else {
+            return false;
+        };
+        if !door.take(at.now) {
+            return false;
         }
-        permitted
+        door.granted_token();
+        self.step_token(at, account, token::Input::Granted, out);
+        true
     }
 
     fn grant_pull(&mut self, at: At, door_index: u32, out: &mut impl FnMut(Action)) -> bool {

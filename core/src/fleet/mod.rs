@@ -8,8 +8,8 @@
 //!
 //! A *door* is a provider's limit: a budget that many accounts may share. An *account* is a provider, base URL, kind of flow and
 //! credential: a token and the sessions that use it. When confirming and routine pulls both wait, grants alternate; within a class the
-//! longest wait goes first; audits go last, though one has its turn after fifteen other grants; token requests go before all, since
-//! others wait for them (R13).
+//! longest wait goes first; audits go last, though one has its turn after fifteen other grants; a token request goes before the pulls,
+//! since others wait for it, but never twice in a row while a pull could be sent (R13).
 //!
 //! The fleet is not a [`Machine`]: its output is unbounded, so it takes a sink, and [`Fleet::run`] takes a bound on its work and answers
 //! [`Wake::More`] when there is more. It performs nothing itself. Actions of one session reach the sink in order, and

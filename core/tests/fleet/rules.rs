@@ -265,6 +265,20 @@ fn r13_token_requests_and_strangers_count_against_the_budget_and_tokens_come_fir
 }
 
 #[test]
+fn r13_more_tokens_than_the_budget_can_renew_do_not_keep_all_pulls_waiting() {
+    let mut world = World::new(FleetPolicy::default());
+    let door = world.door(a_call_a_second(1));
+    let policy = token::Policy::reusable(Span::mins(2)).build().unwrap();
+    for nth in 0..200 {
+        let account = world.account(door, terms("shareid", policy));
+        world.open(account, &nth.to_string());
+    }
+    world.pass_answering(Span::mins(10), |_| verdict(Verdict::Accepted, 1));
+    let log: Vec<Action> = world.log.iter().map(|(_, action)| *action).collect();
+    assert_eq!(handed(&log).len(), 200, "one call for the token and one for the pull: 400 seconds");
+}
+
+#[test]
 fn r13_crowding_is_said_once_to_every_account_behind_the_door() {
     let (mut world, [one, two]) = two_accounts();
     let crowded = |world: &World| {

@@ -331,6 +331,24 @@ impl World {
         }
     }
 
+    /// After a time in which all went well, no hint is open any more; unless tokens end before a call with them is permitted.
+    pub(crate) fn nobody_was_forgotten(&self) {
+        for key in self.checks.versions.keys() {
+            let Some((door, policy)) = self.fleet.account(*key).map(|account| self.account_of(account))
+            else {
+                continue;
+            };
+            let interval = self.doors[&door].budget.interval();
+            let shortest = Span::millis(60).min(policy.token.ttl()).as_millis();
+            let life = shortest.saturating_sub(policy.token.margin().as_millis() + 30);
+            if policy.token.mode() != Mode::NotNeeded && interval.times(4).as_millis() > life {
+                continue;
+            }
+            let demanded = self.fleet.session(*key).is_some_and(|session| session.poller().is_demanded());
+            assert!(!demanded, "R3: {:?} still waits for a pull", self.fleet.id(*key));
+        }
+    }
+
     fn took(&mut self, actions: &[Action]) {
         for action in actions {
             self.log.push((self.now, *action));
