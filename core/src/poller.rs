@@ -141,7 +141,10 @@ pub enum Input {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Then {
     /// A hint is still unsatisfied: pull again as soon as the cadence allows.
-    Demand,
+    Demand {
+        /// The answer showed something new.
+        news: bool,
+    },
     /// No hint is open: back to the routine.
     Rest {
         /// The answer showed something new.
@@ -421,7 +424,7 @@ impl Poller {
             Err(other) => return other,
         }
         match then {
-            Then::Demand => {}
+            Then::Demand { news } => self.fruitless &= !news,
             Then::Rest { news } => self.satisfied(cx, news),
             Then::Watch { news } => {
                 self.watch(cx);

@@ -427,7 +427,7 @@ impl Session {
         match (self.need, self.phase) {
             (0, Phase::Open) => Then::Rest { news },
             (0, Phase::Settled | Phase::Ended(_)) => Then::Watch { news },
-            (_, _) => Then::Demand,
+            (_, _) => Then::Demand { news },
         }
     }
 
@@ -460,7 +460,7 @@ impl Session {
         if op < self.fence {
             // Its pull was sent before what we know arrived: it may be older, so it only hints (R1).
             self.hint(cx, Class::Confirming, false, actions);
-            self.poll(cx, poller::Input::Answered { op, then: Then::Demand }, actions);
+            self.poll(cx, poller::Input::Answered { op, then: Then::Demand { news: false } }, actions);
             return Disposition::Applied;
         }
         let news = self.adopt(report, Evidence::Pulled, actions);
@@ -469,7 +469,7 @@ impl Session {
         }
         if report.is_some_and(|report| report.verdict == Some(Verdict::Deleted)) {
             self.delete(actions);
-            self.poll_ended(cx, poller::Input::Answered { op, then: Then::Demand });
+            self.poll_ended(cx, poller::Input::Answered { op, then: Then::Demand { news: false } });
             return Disposition::Applied;
         }
         if matches!(self.phase, Phase::Settled) && !matches!(self.plan(news), Then::Watch { .. }) {

@@ -485,6 +485,16 @@ fn r13_a_fruitless_confirming_pull_ranks_the_next_as_routine() {
         let op = driver.pull();
         driver.answer_report(op, Verdict::Accepted, 1);
     }
+    driver.callback(Callback::Unsigned);
+    let op = driver.pull();
+    driver.callback(Callback::Unsigned);
+    driver.answer_report(op, Verdict::Declined, 2);
+    driver.pass(Span::secs(6));
+    assert_eq!(
+        driver.session.wants(),
+        Some(Class::Confirming),
+        "one showed something new, and a hint is open still"
+    );
 }
 
 #[test]

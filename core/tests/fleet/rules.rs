@@ -504,13 +504,14 @@ fn r9_a_gap_in_listening_pulls_every_settled_session_once_behind_all_others() {
     let gone = world.settled(account, "gone");
     world.feed(Event::Cancel { account, id: "gone" });
     world.now = world.now.after(Span::mins(1));
-    world.feed(Event::Gap);
     let open = world.open(account, "open");
+    world.feed(Event::Gap);
     let order = keys(&world.pass(Span::secs(15)));
     let times = |key: Key| order.iter().filter(|pulled| **pulled == key).count();
     assert_eq!(settled.map(times), [1, 1, 1]);
     assert_eq!((times(gone), times(open)), (0, 1));
     assert_eq!(order[0], open, "routine pulls do not wait for the gap");
+    assert!(!world.fleet.session(open).unwrap().poller().is_demanded(), "an open session pulls anyway");
 }
 
 /// Everything that a store would have, taken over by a new fleet `downtime` later.

@@ -79,8 +79,8 @@ impl Subject for Subjected {
             1 | 9 => Input::Granted,
             2 | 10 | 11 => {
                 let news = draw.chance(1, 2);
-                let then = [Then::Demand, Then::Rest { news }, Then::Watch { news }];
-                Input::Answered { op, then: draw.one_of(&then).unwrap_or(Then::Demand) }
+                let then = [Then::Demand { news }, Then::Rest { news }, Then::Watch { news }];
+                Input::Answered { op, then: draw.one_of(&then).unwrap_or(Then::Demand { news }) }
             }
             3 | 12..=15 => Input::Hint { class: class(draw), signal: draw.chance(1, 3) },
             16..=18 => Input::Failed { op, retry_after: super::retry_after(draw) },
