@@ -158,6 +158,14 @@ impl World {
         self.history.len() as u8 - 1
     }
 
+    /// How long nothing happens unless something comes from outside; at least one millisecond.
+    pub(crate) fn idle(&self, policy: &Policy) -> u32 {
+        match self.session.next(policy) {
+            Next::At(at) => at.since(self.now).max(1) as u32,
+            Next::Input | Next::Over => 1,
+        }
+    }
+
     /// Everything that can happen now, within the limits.
     pub(crate) fn moves(&self, policy: &Policy) -> Vec<Move> {
         let mut moves = Vec::new();
