@@ -10,6 +10,7 @@ mod support;
 use fake::Fake;
 use idv_core::delivery::{self, Schedule};
 use idv_core::evidence::{Evidence, Verdict};
+use idv_core::fleet::FleetPolicy;
 use idv_core::http::Headers;
 use idv_core::provider::{Authenticity, Provider};
 use idv_core::rules::Rules;
@@ -502,12 +503,24 @@ fn g9_a_verification_that_another_process_saved_is_left_to_it() {
         builder.store(store.clone());
     });
     let verification = world.driver.open(world.account, "ab-1").unwrap();
-    // Another process saves it, whatever version is there.
+    saved_by_another(&store, "ab-1");
+    // Noticed at the first step that has something to save, and before anything comes of it.
+    script.set("ab-1", &[ACCEPTED]);
+    world.event(|event| matches!(event, Event::TakenOver { .. }).then_some(()));
+    assert_eq!(world.driver.status(verification).unwrap(), None);
+    let pulls = server.requests.lock().unwrap().len();
+    world.driver.stop();
+    assert!(server.requests.lock().unwrap().len() <= pulls + 1);
+    assert!(world.revisions.try_recv().is_err());
+}
+
+/// Saves this session as another process would, whatever version is there.
+fn saved_by_another(store: &SharedMemory, id: &str) {
     let mut other = store.clone();
-    let mut expected = 1;
+    let mut expected = 0;
     let save = |expected| Save {
         provider: "fake",
-        id: "ab-1",
+        id,
         alias: None,
         expected,
         snapshot: b"{}",
@@ -518,14 +531,39 @@ fn g9_a_verification_that_another_process_saved_is_left_to_it() {
     while let Saved::Conflict { found } = other.save(&save(expected)).unwrap() {
         expected = found;
     }
-    // Noticed at the first step that has something to save, and before anything comes of it.
-    script.set("ab-1", &[ACCEPTED]);
+}
+
+#[test]
+fn g9_nothing_is_left_of_a_verification_taken_over_while_two_of_its_revisions_wait() {
+    let script = Script::new(&[("ab-1", &[ACCEPTED])]);
+    let server = script.serve();
+    let store = SharedMemory::default();
+    let (began, begins) = channel();
+    let (release, held) = channel::<()>();
+    let held = Mutex::new(held);
+    let world = World::with(provider(&server), |builder| {
+        // Room for one: what is left of the first keeps the second out.
+        let bounds = FleetPolicy { sessions: 1, ..FleetPolicy::default() };
+        builder.fleet(bounds).store(store.clone()).on_revision(move |_| {
+            began.send(()).unwrap();
+            let _ = held.lock().unwrap().recv_timeout(PATIENCE);
+            Ok(())
+        });
+    });
+    let verification = world.driver.open(world.account, "ab-1").unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
+    script.set("ab-1", &[DECLINED]);
+    assert_eq!(world.callback("good", DECLINED), 200);
+    let deadline = Instant::now() + PATIENCE;
+    while world.driver.status(verification).unwrap().unwrap().verdict != Some(Verdict::Declined) {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    saved_by_another(&store, "ab-1");
+    assert_eq!(world.callback("good", "id=ab-1 verdict=review"), 200);
     world.event(|event| matches!(event, Event::TakenOver { .. }).then_some(()));
-    assert_eq!(world.driver.status(verification).unwrap(), None);
-    let pulls = server.requests.lock().unwrap().len();
-    world.driver.stop();
-    assert!(server.requests.lock().unwrap().len() <= pulls + 1);
-    assert!(world.revisions.try_recv().is_err());
+    world.driver.open(world.account, "ab-2").unwrap();
+    drop(release);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::report::Event;
 use crate::session::{Kept, Session, Slot};
 use crate::store::StoreError;
 use idv_core::fleet::{AccountId, Action, Key, OpenError, Stored};
+use idv_core::machine::Disposition;
 use idv_core::provider::Checked;
 use idv_core::session::Snapshot;
 use idv_core::store::{Recorded, Save, Saved, SavedSession};
@@ -100,10 +101,11 @@ impl Engine {
     fn give_up(&mut self, key: Key) {
         let at = self.at();
         self.parts.fleet.cancel(at, key, &mut |_| ());
-        if let Some(revision) =
+        // What is awaited goes first, and it may free another revision that waited behind it.
+        while let Some(revision) =
             self.parts.fleet.session(key).and_then(idv_core::session::Session::awaiting_hand_over)
+            && self.parts.fleet.dead_lettered(at, key, revision.number, &mut |_| ()) == Disposition::Applied
         {
-            self.parts.fleet.dead_lettered(at, key, revision.number, &mut |_| ());
         }
         self.parts.fleet.forget(key);
         self.unsaved.remove(&key);
