@@ -56,6 +56,9 @@ impl IdKey {
     }
 }
 
+/// The most sessions that one callback is a hint to, when they share the id it names.
+pub const MOST_SHARING: usize = 16;
+
 /// Many sessions. See the module's text.
 #[derive(Debug)]
 pub struct Fleet {
@@ -219,7 +222,7 @@ impl Fleet {
         self.step_token(at, account.0, token::Input::Reset, out)
     }
 
-    /// A callback named the verification `id` of this provider, with a body of `bytes`.
+    /// A callback named the verification `id` of this provider, or the alias that up to [`MOST_SHARING`] verifications share, with a body of `bytes`.
     pub fn callback(
         &mut self,
         at: At,
@@ -229,8 +232,14 @@ impl Fleet {
         bytes: u32,
         out: &mut impl FnMut(Action),
     ) -> Routed {
-        if let Some(key) = self.find(provider, id) {
+        let mut named = [None; MOST_SHARING];
+        for (place, key) in named.iter_mut().zip(self.sessions.find(IdKey::new(provider, id))) {
+            *place = Some(key);
+        }
+        for key in named.into_iter().flatten() {
             self.step(at, key, session::Input::Callback(callback), out);
+        }
+        if let [Some(key), ..] = named {
             return Routed::Known(key);
         }
         if callback == Callback::WrongSignature {
@@ -298,7 +307,8 @@ impl Fleet {
     }
 
     /// Another id of the same verification (ShareID: `applicant_id` where the session was opened by `flow_id`); callbacks match either,
-    /// those that came before too. One alias at most; an id that another session has is not taken.
+    /// those that came before too. One alias at most; several sessions may share it, for it may
+    /// name the person.
     pub fn learn_alias(
         &mut self,
         at: At,
@@ -327,9 +337,10 @@ impl Fleet {
             return Disposition::NoOp;
         }
         let id = IdKey::new(self.provider(live.account), alias);
-        if live.alias.is_some() || !self.sessions.add_id(id, key) {
+        if live.alias.is_some() {
             return Disposition::Illegal;
         }
+        self.sessions.add_alias(id, key);
         if let Some(live) = self.sessions.get_mut(key) {
             live.alias = Some(alias.into());
         }
@@ -348,10 +359,10 @@ impl Fleet {
         }
     }
 
-    /// The session with this id or alias.
+    /// The session with this id, or else the first that has it as its alias.
     #[must_use]
     pub fn find(&self, provider: &str, id: &str) -> Option<Key> {
-        self.sessions.find(IdKey::new(provider, id))
+        self.sessions.find(IdKey::new(provider, id)).next()
     }
 
     /// A session as it stands.
@@ -538,7 +549,7 @@ impl Fleet {
             return Err(OpenError::EmptyId);
         }
         let provider = self.provider(account.0);
-        if let Some(key) = self.find(provider, id) {
+        if let Some(key) = self.sessions.opened_with(IdKey::new(provider, id)) {
             return Err(OpenError::Exists(key));
         }
         let live = Live::new(session, account.0, id, version);

@@ -4,7 +4,7 @@ use super::{IdKey, Key, index};
 use crate::poller::Class;
 use crate::session::Session;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(super) struct Sessions {
     slots: Vec<Slot>,
     free: Vec<u32>,
     ids: BTreeMap<IdKey, u32>,
+    /// Second ids. Several sessions may share one: ShareID's `applicant_id` names the person, whose flows are many.
+    aliases: BTreeSet<(IdKey, u32)>,
     /// The oldest first.
     graves: BTreeMap<u64, Key>,
     buried: u64,
@@ -55,7 +57,14 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), ids: BTreeMap::new(), graves: BTreeMap::new(), buried: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            ids: BTreeMap::new(),
+            aliases: BTreeSet::new(),
+            graves: BTreeMap::new(),
+            buried: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,8 +86,16 @@ impl Sessions {
         Some(slot.live.as_ref().map(|_| Key { index, generation: slot.generation }))
     }
 
-    pub(super) fn find(&self, id: IdKey) -> Option<Key> {
+    /// The session that was opened with this id.
+    pub(super) fn opened_with(&self, id: IdKey) -> Option<Key> {
         self.in_slot(*self.ids.get(&id)?).flatten()
+    }
+
+    /// The sessions that this id leads to: the one opened with it first, then those that have it as their second id.
+    pub(super) fn find(&self, id: IdKey) -> impl Iterator<Item = Key> + '_ {
+        let sharing = self.aliases.range((id, 0)..=(id, u32::MAX));
+        let sharing = sharing.filter_map(|(_, place)| self.in_slot(*place).flatten());
+        self.opened_with(id).into_iter().chain(sharing)
     }
 
     /// Puts one in, unless there are `most` already.
@@ -97,13 +114,9 @@ impl Sessions {
         Some(Key { index: place, generation: slot.generation })
     }
 
-    /// Has a second id lead to a session too; an id that leads somewhere already is not taken.
-    pub(super) fn add_id(&mut self, id: IdKey, key: Key) -> bool {
-        if self.ids.contains_key(&id) {
-            return false;
-        }
-        self.ids.insert(id, key.index);
-        true
+    /// Has a second id lead to a session too.
+    pub(super) fn add_alias(&mut self, id: IdKey, key: Key) {
+        self.aliases.insert((id, key.index));
     }
 
     pub(super) fn remove(&mut self, key: Key, provider: &str) {
@@ -120,7 +133,7 @@ impl Sessions {
         self.free.push(key.index);
         self.ids.remove(&IdKey::new(provider, &live.id));
         if let Some(alias) = &live.alias {
-            self.ids.remove(&IdKey::new(provider, alias));
+            self.aliases.remove(&(IdKey::new(provider, alias), key.index));
         }
         if let Some(grave) = live.grave {
             self.graves.remove(&grave);

@@ -446,9 +446,22 @@ fn callbacks_match_the_alias_too_and_those_that_came_before_it_was_known() {
     assert_eq!(world.fleet.alias(key), Some("person"));
     assert_eq!(world.learn_alias(key, "person").0, Disposition::NoOp);
     assert_eq!(world.learn_alias(key, "somebody else").0, Disposition::Illegal, "one alias at most");
-    let other = world.open(account, "other");
-    assert_eq!(world.learn_alias(other, "person").0, Disposition::Illegal, "it belongs to another session");
-    assert_eq!(world.try_open(account, "person", None), Err(OpenError::Exists(key)));
+}
+
+#[test]
+fn a_callback_is_a_hint_to_every_verification_that_shares_the_alias_it_names() {
+    let (mut world, [account, _]) = two_accounts();
+    let keys = ["flow 1", "flow 2"].map(|flow| world.settled(account, flow));
+    for key in keys {
+        assert_eq!(world.learn_alias(key, "person").0, Disposition::Applied);
+    }
+    world.callback("shufti", "person", Callback::Unsigned);
+    for key in keys {
+        assert!(world.fleet.session(key).unwrap().poller().is_demanded());
+    }
+    let person = world.open(account, "person");
+    assert_eq!(world.fleet.find("shufti", "person"), Some(person), "the id itself comes before an alias");
+    assert_eq!(world.try_open(account, "person", None), Err(OpenError::Exists(person)));
 }
 
 #[test]
