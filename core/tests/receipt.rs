@@ -182,7 +182,7 @@ fn r10_failed_storage_answers_503_and_hints() {
     impl Journal for Broken {
         type Error = TooLarge;
         fn commit(&mut self, _: &Record<'_>) -> Result<Commit, TooLarge> {
-            Err(TooLarge { body: 1, most_bytes: 0 })
+            Err(TooLarge { record: 1, most_bytes: 0 })
         }
         fn mark_applied(&mut self, _: &[u64]) -> Result<(), TooLarge> {
             Ok(())

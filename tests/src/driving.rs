@@ -307,7 +307,7 @@ impl FaultyStore {
 }
 
 /// What every fault is reported as.
-const FAULT: TooLarge = TooLarge { body: 1, most_bytes: 0 };
+const FAULT: TooLarge = TooLarge { record: 1, most_bytes: 0 };
 
 impl Journal for FaultyStore {
     type Error = TooLarge;

@@ -37,7 +37,7 @@ impl Journal for Gate {
         let _ = self.started.send(());
         match self.words.lock().unwrap().recv() {
             Ok(true) => self.memory.commit(record),
-            Ok(false) | Err(_) => Err(TooLarge { body: 0, most_bytes: 0 }),
+            Ok(false) | Err(_) => Err(TooLarge { record: 0, most_bytes: 0 }),
         }
     }
 

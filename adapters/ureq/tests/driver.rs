@@ -279,6 +279,33 @@ fn r15_a_callback_before_the_opening_is_recorded_and_applied_when_it_opens() {
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 0);
 }
 
+#[test]
+fn r15_a_callback_with_an_endless_id_names_nobody_and_is_not_remembered() {
+    let server = Script::default().serve();
+    let store = SharedMemory::default();
+    // Recorded by an earlier process; the provider made up for these tests takes no such body any more.
+    let body = |letters: usize| format!("id={} verdict=accepted", "x".repeat(letters));
+    for (letters, digest) in [(1_024, [1; 32]), (1_025, [2; 32])] {
+        let body = body(letters);
+        let record = Record {
+            provider: "fake",
+            digest,
+            authenticity: Authenticity::Signed,
+            id: None,
+            event: None,
+            received_unix_ms: 0,
+            body: body.as_bytes(),
+        };
+        store.clone().commit(&record).unwrap();
+    }
+    let _world = World::with(provider(&server), |builder| {
+        builder.store(store.clone());
+    });
+    // The longer one is done with; the other waits for its opening.
+    let left = store.clone().unapplied(0, 10).unwrap();
+    assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [1]);
+}
+
 /// Offered again at once, three times in all.
 fn quick() -> delivery::Policy {
     delivery::Policy {
@@ -460,7 +487,7 @@ impl Sessions for Unwilling {
     fn save(&mut self, save: &Save<'_>) -> Result<Saved, TooLarge> {
         if self.fails.load(Ordering::SeqCst) {
             self.refused.fetch_add(1, Ordering::SeqCst);
-            return Err(TooLarge { body: 1, most_bytes: 0 });
+            return Err(TooLarge { record: 1, most_bytes: 0 });
         }
         self.memory.save(save)
     }

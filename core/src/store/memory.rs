@@ -9,7 +9,7 @@ use core::fmt;
 
 /// A store in memory. **Nothing in it survives the process**: it serves trials, tests and programs that take the loss.
 ///
-/// Records are bounded by count and by bytes of body. When a bound is reached the oldest applied record goes first, then the oldest
+/// Records are bounded by count and by bytes of what the sender chooses: body, id and event word. When a bound is reached the oldest applied record goes first, then the oldest
 /// unsigned, then the oldest signed one; overwriting is a valid commit, since opening a session always pulls at once (R15). An
 /// evicted record is forgotten: its twin counts as new, which is harmless (R4). Sessions are not bounded here: there are as many as
 /// the program opens.
@@ -43,11 +43,11 @@ impl Rank {
     }
 }
 
-/// A body is larger than everything the store may hold.
+/// A record is larger than everything the store may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooLarge {
-    /// Bytes of the body.
-    pub body: u64,
+    /// Bytes of the record: body, id and event word.
+    pub record: u64,
     /// The store's bound.
     pub most_bytes: u64,
 }
@@ -56,8 +56,8 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a body of {} bytes does not fit into a memory store of {} bytes: raise the store's bound or lower the body cap",
-            self.body, self.most_bytes
+            "a record of {} bytes does not fit into a memory store of {} bytes: raise the store's bound or lower the body cap",
+            self.record, self.most_bytes
         )
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Display for TooLarge {
 impl core::error::Error for TooLarge {}
 
 impl MemoryStore {
-    /// An empty store for at most `most_records` records (at least one) with at most `most_bytes` bytes of bodies.
+    /// An empty store for at most `most_records` records (at least one) with at most `most_bytes` bytes of bodies, ids and event words.
     #[must_use]
     pub fn new(most_records: u32, most_bytes: u64) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl MemoryStore {
         self.records.is_empty()
     }
 
-    /// How many bytes of bodies it holds.
+    /// How many bytes of bodies, ids and event words it holds.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
@@ -114,19 +114,25 @@ impl MemoryStore {
         }
     }
 
-    fn make_room(&mut self, body: u64) {
+    fn make_room(&mut self, bytes: u64) {
         while self.records.len() as u64 >= u64::from(self.most_records)
-            || self.bytes.saturating_add(body) > self.most_bytes
+            || self.bytes.saturating_add(bytes) > self.most_bytes
         {
             let Some((_, position)) = self.victims.pop_first() else { return };
             if let Some(record) = self.records.remove(&position) {
-                self.bytes = self.bytes.saturating_sub(record.body.len() as u64);
+                self.bytes = self.bytes.saturating_sub(size(&record.as_record()));
                 if let Some(of_provider) = self.positions.get_mut(&record.provider) {
                     of_provider.remove(&record.digest);
                 }
             }
         }
     }
+}
+
+/// The bytes of a record that its sender chooses.
+fn size(record: &Record<'_>) -> u64 {
+    let words = [record.id, record.event].into_iter().flatten();
+    words.fold(record.body.len() as u64, |bytes, word| bytes.saturating_add(word.len() as u64))
 }
 
 impl fmt::Debug for MemoryStore {
@@ -149,14 +155,14 @@ impl Journal for MemoryStore {
         {
             return Ok(Commit { position, duplicate: true });
         }
-        let body = record.body.len() as u64;
-        if body > self.most_bytes {
-            return Err(TooLarge { body, most_bytes: self.most_bytes });
+        let bytes = size(record);
+        if bytes > self.most_bytes {
+            return Err(TooLarge { record: bytes, most_bytes: self.most_bytes });
         }
-        self.make_room(body);
+        self.make_room(bytes);
         self.last_position += 1;
         let position = self.last_position;
-        self.bytes += body;
+        self.bytes += bytes;
         self.victims.insert((Rank::of(record.authenticity), position));
         self.positions.entry(record.provider.into()).or_default().insert(record.digest, position);
         self.records.insert(
@@ -370,6 +376,7 @@ mod tests {
         #[test]
         fn r15_bounded_and_evicts_the_cheapest_first(ops in prop::collection::vec(op(), 1..60)) {
             let (most_records, most_bytes) = (5, 30);
+            // Each record has the id `r-1`: three bytes more than its body.
             let mut store = MemoryStore::new(most_records, most_bytes);
             let mut plain: VecDeque<(u64, Vec<u8>, bool, bool)> = VecDeque::new();
             let mut last = 0;
@@ -388,9 +395,9 @@ mod tests {
                         prop_assert!(commit.position > last);
                         last = commit.position;
                         let held = |plain: &VecDeque<(u64, Vec<u8>, bool, bool)>| {
-                            plain.iter().map(|(_, body, ..)| body.len() as u64).sum::<u64>()
+                            plain.iter().map(|(_, body, ..)| body.len() as u64 + 3).sum::<u64>()
                         };
-                        while plain.len() >= 5 || held(&plain) + body.len() as u64 > most_bytes {
+                        while plain.len() >= 5 || held(&plain) + body.len() as u64 + 3 > most_bytes {
                             let victim = plain.iter().position(|(.., applied)| *applied)
                                 .or_else(|| plain.iter().position(|(_, _, signed, _)| !*signed))
                                 .unwrap_or(0);
@@ -416,11 +423,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_larger_than_the_store_is_refused_and_evicts_nothing() {
-        let mut store = MemoryStore::new(5, 3);
+    fn r15_a_record_that_is_too_large_with_its_id_and_event_is_refused_and_evicts_nothing() {
+        let mut store = MemoryStore::new(5, 6);
         store.commit(&record(b"abc", Authenticity::Signed)).unwrap();
         let refused = store.commit(&record(b"defg", Authenticity::Signed));
-        assert_eq!(refused, Err(TooLarge { body: 4, most_bytes: 3 }));
-        assert_eq!(store.len(), 1);
+        assert_eq!(refused, Err(TooLarge { record: 7, most_bytes: 6 }));
+        let long = Record { event: Some("long"), ..record(b"x", Authenticity::Signed) };
+        assert_eq!(store.commit(&long), Err(TooLarge { record: 8, most_bytes: 6 }));
+        assert_eq!((store.len(), store.bytes()), (1, 6));
     }
 }

@@ -9,6 +9,10 @@ use idv_core::fleet::Routed;
 /// The most callbacks remembered for verifications that nobody opened yet, to be marked applied when somebody does.
 const MOST_UNKNOWN: usize = 1_000;
 
+/// The longest id of a callback that is remembered for a verification that nobody opened yet, in bytes. No provider's id is that long,
+/// and whoever sends callbacks chooses them.
+const LONGEST_UNKNOWN_ID: usize = 1 << 10;
+
 /// A callback that the store has.
 #[derive(Clone, Copy)]
 pub(super) struct Recorded {
@@ -29,7 +33,8 @@ impl Engine {
     ) {
         let known =
             [id, alias].into_iter().flatten().find(|id| self.parts.fleet.find(provider, id).is_some());
-        let Some(id) = known.or(id).or(alias) else {
+        let mut later = [id, alias].into_iter().flatten().filter(|id| id.len() <= LONGEST_UNKNOWN_ID);
+        let Some(id) = known.or_else(|| later.next()) else {
             // It names nobody: nothing can be done with it, now or later.
             self.mark_applied(recorded);
             return;
