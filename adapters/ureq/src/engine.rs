@@ -124,7 +124,7 @@ pub(crate) struct Engine {
     unsaved: BTreeSet<Key>,
     retry_saves: Option<Instant>,
     /// Records of verifications that nobody opened yet.
-    unknown: VecDeque<(&'static str, String, u64)>,
+    unknown: VecDeque<(&'static str, String, Recorded)>,
     /// Completions of what could not even be started.
     at_once: VecDeque<Message>,
 }
@@ -280,16 +280,8 @@ impl Engine {
         let at = self.at();
         let mut actions = Vec::new();
         let key = self.parts.fleet.open(at, account, id, report, &mut |action| actions.push(action))?;
-        let mut session = Session::new(account, id.into());
-        let name = provider.name();
-        self.unknown.retain(|(provider, unknown, position)| {
-            let is_this = *provider == name && unknown == id;
-            if is_this {
-                session.applied.push(*position);
-            }
-            !is_this
-        });
-        self.insert(key, session);
+        self.insert(key, Session::new(account, id.into()));
+        self.take_unknown(key, provider.name(), id);
         self.perform(actions, Some((Evidence::Pulled, &body)));
         // Where another process has it in the store, it was given up just now.
         if self.sessions.contains_key(&key) { Ok(key) } else { Err(OpenError::Exists(key)) }
@@ -326,7 +318,10 @@ impl Engine {
             actions.push(action);
         });
         if let Some(alias) = pulled.answer.alias {
-            self.parts.fleet.learn_alias(at, key, &alias, &mut |action| actions.push(action));
+            let learned = self.parts.fleet.learn_alias(at, key, &alias, &mut |action| actions.push(action));
+            if learned == Disposition::Applied {
+                self.take_unknown(key, provider, &alias);
+            }
         }
         let awaits = |fleet: &Fleet| fleet.session(key).is_some_and(|session| session.poller().is_demanded());
         if !awaits(&self.parts.fleet)

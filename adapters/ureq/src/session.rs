@@ -129,7 +129,9 @@ impl Session {
         self.issued.holding(content).map(|kept| Arc::clone(&kept.body))
     }
 
+    /// A recorded callback is taken in: applied with the next save, and referred to by revisions.
     pub(crate) fn recorded_callback(&mut self, position: u64, verdict: Option<Verdict>) {
+        self.applied.push(position);
         if self.callbacks.iter().all(|(known, _)| *known != position) {
             self.callbacks.truncate(MOST_CALLBACKS - 1);
             self.callbacks.push_front((position, verdict));

@@ -275,8 +275,26 @@ fn r15_a_callback_before_the_opening_is_recorded_and_applied_when_it_opens() {
     assert_eq!(recorded, CallbackOutcome::Recorded { position: 1, duplicate: false });
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 1);
     world.driver.open(world.account, "ab-1").unwrap();
-    assert_eq!(world.revision().verdict, Verdict::Accepted);
+    let revision = world.revision();
+    assert_eq!(revision.verdict, Verdict::Accepted);
+    assert_eq!(revision.callbacks, [1], "it is referred to like one that comes later");
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 0);
+}
+
+#[test]
+fn r17_a_callback_under_an_alias_that_is_learned_later_is_applied_and_referred_to() {
+    let server = Script::new(&[("ab-1", &["id=ab-1 alias=flow-1 verdict=accepted"])]).serve();
+    let store = SharedMemory::default();
+    let world = World::with(provider(&server), |builder| {
+        builder.store(store.clone());
+    });
+    assert_eq!(world.callback("good", "id=flow-1 verdict=accepted"), 200);
+    assert_eq!(world.callback("good", "id=flow-2 verdict=accepted"), 200);
+    world.driver.open(world.account, "ab-1").unwrap();
+    let revision = world.revision();
+    assert_eq!((revision.verdict, revision.callbacks), (Verdict::Accepted, vec![1]));
+    let left = store.clone().unapplied(0, 10).unwrap();
+    assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [2]);
 }
 
 #[test]

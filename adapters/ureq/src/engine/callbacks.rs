@@ -4,7 +4,7 @@ use super::Engine;
 use crate::report::Event;
 use crate::session::Body;
 use idv_core::evidence::{Callback, Evidence, Verdict};
-use idv_core::fleet::Routed;
+use idv_core::fleet::{Key, Routed};
 
 /// The most callbacks remembered for verifications that nobody opened yet, to be marked applied when somebody does.
 const MOST_UNKNOWN: usize = 1_000;
@@ -44,7 +44,6 @@ impl Engine {
             && let Some(Recorded { position, claims }) = recorded
         {
             session.recorded_callback(position, claims);
-            session.applied.push(position);
         }
         let evidence = match callback {
             Callback::Signed(_) | Callback::SignedSignal => Evidence::Signed,
@@ -63,15 +62,28 @@ impl Engine {
                     self.save_or_hold(key);
                 }
             }
-            (Routed::Unknown, Some(Recorded { position, .. })) => {
+            (Routed::Unknown, Some(recorded)) => {
                 if self.unknown.len() >= MOST_UNKNOWN {
                     // Still not applied in the store: the next process looks at it again.
                     self.unknown.pop_front();
                 }
-                self.unknown.push_back((provider, id.to_owned(), position));
+                self.unknown.push_back((provider, id.to_owned(), recorded));
             }
             (Routed::Unknown, None) | (Routed::Dropped, _) => {}
         }
+    }
+
+    /// Gives a session what was recorded for this id before it led there: to be marked applied with its next save, and referred to by
+    /// revisions, as what comes later (R10, R17).
+    pub(super) fn take_unknown(&mut self, key: Key, provider: &str, id: &str) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        self.unknown.retain(|(of, unknown, recorded)| {
+            let is_this = *of == provider && unknown == id;
+            if is_this {
+                session.recorded_callback(recorded.position, recorded.claims);
+            }
+            !is_this
+        });
     }
 
     fn mark_applied(&mut self, recorded: Option<Recorded>) {
