@@ -129,6 +129,8 @@ pub struct CallbackReading {
     pub alias: Option<String>,
     /// The provider's own event word.
     pub event: Option<String>,
+    /// How it departs from the provider's documents (R19): worth a line in the log, never a reason to refuse it.
+    pub deviation: Option<&'static str>,
     /// What it means to the session.
     pub callback: Callback,
     /// Why it could not be read; then `id` and `event` hold what could be.

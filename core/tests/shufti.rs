@@ -76,6 +76,18 @@ fn callback(body: &str, signature: Option<&str>) -> CallbackReading {
     account.read_callback(body.as_bytes(), &check.finish())
 }
 
+#[test]
+fn r19_a_callback_that_departs_from_the_documents_is_read_and_the_departure_told() {
+    for (event, told) in [
+        ("verification.accepted", None),
+        ("request.invalid", Some("this event is not documented for callbacks")),
+        ("verification.promoted", Some("this event stands in none of the provider's documents")),
+    ] {
+        let reading = signed_callback(&format!("{{\"reference\":\"r-1\",\"event\":\"{event}\"}}"));
+        assert_eq!((reading.deviation, reading.event.as_deref()), (told, Some(event)));
+    }
+}
+
 fn signed_callback(body: &str) -> CallbackReading {
     callback(body, Some(&sign(Rule::Before, &Secret::from(SECRET), body.as_bytes())))
 }

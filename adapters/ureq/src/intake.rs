@@ -60,7 +60,7 @@ pub struct CallbackEvent {
     pub authenticity: Option<Authenticity>,
     /// SHA-256 of the raw body; `None` when it did not arrive whole.
     pub digest: Option<[u8; 32]>,
-    /// What checking it had to remark: which rule and which secret matched, ….
+    /// What checking and reading it had to remark: which rule and which secret matched, that it departs from the documents, ….
     pub remark: Option<String>,
     /// Why it could not be read.
     pub unreadable: Option<Unreadable>,
@@ -367,7 +367,7 @@ impl Ongoing {
             event: reading.and_then(|reading| reading.event.clone()),
             authenticity: checked.map(|checked| checked.authenticity),
             digest: checked.map(|checked| checked.digest),
-            remark: checked.and_then(|checked| checked.remark.clone()),
+            remark: remark(checked, reading),
             unreadable: reading.and_then(|reading| reading.unreadable.clone()),
             outcome,
         });
@@ -399,4 +399,12 @@ impl Ongoing {
             }
         }
     }
+}
+
+/// What checking it and reading it had to remark.
+fn remark(checked: Option<&Checked>, reading: Option<&CallbackReading>) -> Option<String> {
+    let checked = checked.and_then(|checked| checked.remark.as_deref());
+    let deviation = reading.and_then(|reading| reading.deviation);
+    let remarks: Vec<&str> = checked.into_iter().chain(deviation).collect();
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }

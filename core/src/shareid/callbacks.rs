@@ -79,5 +79,13 @@ pub(super) fn read(bytes: &[u8], checked: &Checked) -> CallbackReading {
         Authenticity::Signed | Authenticity::Unsigned => Callback::Unsigned,
         Authenticity::Wrong | Authenticity::Missing => Callback::WrongSignature,
     };
-    CallbackReading { id, id_member, alias, event: None, callback, unreadable: reading.unreadable }
+    CallbackReading {
+        id,
+        id_member,
+        alias,
+        event: None,
+        deviation: None,
+        callback,
+        unreadable: reading.unreadable,
+    }
 }

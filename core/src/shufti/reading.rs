@@ -2,10 +2,12 @@
 
 use super::answers::Document;
 use super::event::Event;
+use super::lifecycle::SHUFTI;
 use super::signature::{Outcome as Signature, Verifier};
 use crate::evidence::{Callback, Fault, FaultKind, NotReady, Outcome, Report};
 use crate::http::{Answer, classify, describe, is_field_text, retry_after};
 use crate::json::Body;
+use crate::lifecycle::Channel;
 use crate::provider::{
     Authenticity, CallbackReading, Checked, PullAnswer, Statement, TokenAnswer, Unreadable,
 };
@@ -198,7 +200,14 @@ pub fn read_callback(body: &[u8], checked: &Checked) -> CallbackReading {
             Callback::Signed(Report { verdict: event.and_then(Event::verdict), content: document.content() })
         }
     };
+    let described = |event: Event| SHUFTI.row(event.row()).is_some_and(|row| row.allows(Channel::Callback));
+    let deviation = match (word.is_some(), event) {
+        (true, None) => Some("this event stands in none of the provider's documents"),
+        (_, Some(event)) if !described(event) => Some("this event is not documented for callbacks"),
+        (false, None) | (_, Some(_)) => None,
+    };
     CallbackReading {
+        deviation,
         id_member: id.is_some().then_some("reference"),
         id: id.map(Cow::into_owned),
         alias: None,

@@ -141,7 +141,7 @@ impl Provider for Fake {
             Authenticity::Unsigned => Callback::Unsigned,
             Authenticity::Wrong | Authenticity::Missing => Callback::WrongSignature,
         };
-        CallbackReading { id, id_member: None, alias: None, event, callback, unreadable }
+        CallbackReading { id, id_member: None, alias: None, deviation: None, event, callback, unreadable }
     }
 
     fn statement(&self, body: &[u8]) -> Result<Statement, Unreadable> {
