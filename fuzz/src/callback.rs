@@ -1,0 +1,228 @@
+//! A callback, from the bytes of its head and body to its answer and to what a session hears of it.
+
+use crate::message::{BEARER, Message, OLD_SECRET, SECRET, valid_signatures};
+use idv_core::evidence::{Callback, Outcome};
+use idv_core::http::{Answer, Headers};
+use idv_core::json::Body;
+use idv_core::machine::{Cx, Disposition, Machine, Next};
+use idv_core::provider::{Authenticity, CallbackReading, Checked, Provider, Unreadable};
+use idv_core::receipt::{Action, Input, Policy, Receipt};
+use idv_core::secret::Secret;
+use idv_core::shareid::{self, Flow};
+use idv_core::shufti::{self, signature::Rule};
+use idv_core::store::{CommitReceipt, MemoryStore, Record};
+use idv_core::time::{Instant, Span};
+use sha2::{Digest, Sha256};
+
+/// Runs the message past every kind of account.
+///
+/// # Panics
+/// A property is broken.
+pub fn holds(input: &[u8]) {
+    let message = Message::read(input);
+    for rule in [Rule::Before, Rule::After, Rule::Either] {
+        let account = shufti::Account::builder("client", Secret::from(SECRET))
+            .also_accept(Secret::from(OLD_SECRET))
+            .rule(rule)
+            .build()
+            .expect("the account is in order");
+        one_account(&message, &account, Some(rule));
+    }
+    for flow in [Flow::Authenticate, Flow::Onboarding] {
+        let account = || {
+            shareid::Account::new("https://shareid.example", flow, Secret::from("hash"), Secret::from("key"))
+                .expect("the account is in order")
+        };
+        one_account(&message, &account(), None);
+        let with_bearer =
+            account().with_callback_bearer(Secret::from(BEARER)).expect("the bearer is in order");
+        one_account(&message, &with_bearer, None);
+    }
+}
+
+/// `rule` is none where the provider does not sign.
+fn one_account(message: &Message<'_>, account: &dyn Provider, rule: Option<Rule>) {
+    let fields: Vec<(&str, &[u8])> =
+        message.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let headers = Headers(&fields);
+    let checked = check(account, headers, message.chunks());
+    let whole = check(account, headers, std::iter::once(message.body));
+    assert_eq!(checked, whole, "how the body is cut into chunks changes nothing");
+    assert_eq!(checked.digest[..], Sha256::digest(message.body)[..], "the digest is of the raw body");
+    discreet(checked.remark.as_deref());
+
+    match rule {
+        Some(rule) => signature_is_right(rule, message, headers, &checked),
+        None => assert_ne!(checked.authenticity, Authenticity::Signed, "nobody signed this"),
+    }
+    let reading = account.read_callback(message.body, &checked);
+    assert_eq!(reading, account.read_callback(message.body, &checked), "G8: reading twice gives the same");
+    reading_is_right(message, account, headers, &checked, &reading);
+    answer_is_right(message, account, &checked, &reading);
+}
+
+fn check<'a>(
+    account: &dyn Provider,
+    headers: Headers<'_>,
+    chunks: impl Iterator<Item = &'a [u8]>,
+) -> Checked {
+    let mut check = account.check_callback(headers);
+    chunks.for_each(|chunk| check.update(chunk));
+    check.finish()
+}
+
+/// G4 and its converse, against signatures computed a second time.
+fn signature_is_right(rule: Rule, message: &Message<'_>, headers: Headers<'_>, checked: &Checked) {
+    let valid = valid_signatures(rule, message.body);
+    let claims: Vec<&[u8]> = headers.all("signature").chain(headers.all("sp_signature")).collect();
+    if checked.authenticity == Authenticity::Signed {
+        let carries = |signature: &String| {
+            claims
+                .iter()
+                .any(|claim| claim.to_ascii_lowercase().windows(64).any(|part| part == signature.as_bytes()))
+        };
+        assert!(valid.iter().any(carries), "G4: no header carries a valid signature");
+        assert!(!message.body.is_empty(), "an empty body is not signed by anybody");
+    }
+    if let [claim] = claims[..]
+        && valid.iter().any(|signature| signature.as_bytes() == claim)
+        && !message.body.is_empty()
+    {
+        assert_eq!(checked.authenticity, Authenticity::Signed, "a valid signature was not recognised");
+    }
+    if claims.is_empty() {
+        assert_eq!(checked.authenticity, Authenticity::Missing);
+    }
+}
+
+fn reading_is_right(
+    message: &Message<'_>,
+    account: &dyn Provider,
+    headers: Headers<'_>,
+    checked: &Checked,
+    reading: &CallbackReading,
+) {
+    let is_evidence = matches!(reading.callback, Callback::Signed(_) | Callback::SignedSignal);
+    assert!(
+        !is_evidence || checked.authenticity == Authenticity::Signed,
+        "G4: evidence that nobody vouches for"
+    );
+    if let Some(unreadable) = &reading.unreadable {
+        place_is_inside(message.body, unreadable);
+        discreet(Some(&unreadable.problem));
+    }
+    let Callback::Signed(report) = reading.callback else { return };
+    let statement = account.statement(message.body);
+    if report.verdict.is_some() {
+        let statement = statement.expect("a body that reports a verdict has a statement");
+        assert_eq!(statement.verdict, report.verdict, "the verdict handed over is the one that was adopted");
+        assert_eq!(statement.event, reading.event, "both name the same event");
+    }
+    // The same bytes as the answer to a pull state the same: otherwise each road would revise the other (R5).
+    if let Some(id) = &reading.id {
+        let answer = account.read_pull(id, &Answer { status: 200, headers, body: message.body }, None);
+        if let Outcome::Report(pulled) = answer.outcome {
+            assert_eq!(pulled, report, "R5: content does not depend on the road");
+        }
+        discreet(answer.diagnosis.as_deref());
+    }
+}
+
+/// Steps a receipt as a driver does, with a store that works and time in hand.
+fn answer_is_right(
+    message: &Message<'_>,
+    account: &dyn Provider,
+    checked: &Checked,
+    reading: &CallbackReading,
+) {
+    let policy = Policy::builder(account.callback_body_cap()).build().expect("the cap is not zero");
+    let mut store = MemoryStore::new(8, 1 << 26);
+    let mut now = Instant::from_millis(1_000);
+    let mut receipt = Receipt::start(1, now, &policy);
+    let mut answers = Vec::new();
+    let mut hints = 0;
+
+    let length = u64::try_from(message.body.len()).ok();
+    let mut inputs = vec![Input::head(&message.method, Some(message.media_type.as_bytes()), length)];
+    inputs.extend(message.chunks().map(|chunk| Input::Chunk { len: chunk.len() as u32 }));
+    inputs
+        .push(Input::Complete { authenticity: checked.authenticity, readable: reading.unreadable.is_none() });
+    inputs.reverse();
+    while let Some(input) = inputs.pop() {
+        now = now.after(Span::MIN);
+        let step = receipt.step(Cx::new(now, &policy, 0), input);
+        assert_ne!(step.disposition, Disposition::Illegal, "{input:?}");
+        assert_eq!(step.next, receipt.next(&policy));
+        for action in step.actions {
+            match action {
+                Action::Record { op } => {
+                    let record = Record {
+                        provider: account.name(),
+                        digest: checked.digest,
+                        authenticity: checked.authenticity,
+                        id: reading.id.as_deref(),
+                        event: reading.event.as_deref(),
+                        received_unix_ms: 0,
+                        body: message.body,
+                    };
+                    let commit = CommitReceipt::obtain(&mut store, op, &record).expect("there is room");
+                    inputs.push(Input::Committed(commit));
+                }
+                Action::Answer(answer) => answers.push(answer.status()),
+                Action::Apply { position, duplicate } => {
+                    assert!(store.record(position).is_some() && !duplicate, "applied without a record");
+                }
+                Action::Hint(callback) => {
+                    assert!(
+                        !matches!(callback, Callback::Signed(_) | Callback::SignedSignal),
+                        "a hint is no evidence"
+                    );
+                    hints += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(receipt.next(&policy), Next::Over, "a callback that arrived whole is answered");
+    assert_eq!(answers, [expected_status(message, account, checked, reading)]);
+    assert_eq!(store.len(), usize::from(answers == [200]), "G5: 200 is exactly what was recorded");
+    assert!(answers != [200] || hints == 0, "what was recorded in time is applied, not hinted");
+}
+
+/// What the rules R16 and R19 and the caps say, in their own order.
+fn expected_status(
+    message: &Message<'_>,
+    account: &dyn Provider,
+    checked: &Checked,
+    reading: &CallbackReading,
+) -> u16 {
+    let is_json = message
+        .media_type
+        .split(';')
+        .next()
+        .is_some_and(|name| name.trim().eq_ignore_ascii_case("application/json"));
+    match checked.authenticity {
+        _ if message.method != "POST" => 405,
+        _ if message.body.len() as u64 > account.callback_body_cap() => 413,
+        _ if message.body.is_empty() => 400,
+        Authenticity::Signed => 200,
+        Authenticity::Wrong | Authenticity::Missing => 401,
+        Authenticity::Unsigned if !is_json => 415,
+        Authenticity::Unsigned if reading.unreadable.is_some() => 400,
+        Authenticity::Unsigned => 200,
+    }
+}
+
+/// Places are counted in the text, in which every byte that is not UTF-8 has become three.
+fn place_is_inside(body: &[u8], unreadable: &Unreadable) {
+    let body = Body::new(body);
+    let line = body.text().split('\n').nth(unreadable.line.saturating_sub(1));
+    let columns = line.expect("the line is there").len() + 1;
+    assert!(unreadable.column <= columns, "column {} of {columns}", unreadable.column);
+    assert!(!unreadable.problem.is_empty(), "says what was wrong");
+}
+
+/// G10: nothing that is logged shows a secret.
+fn discreet(text: Option<&str>) {
+    let shows = |secret: &&str| text.is_some_and(|text| text.contains(*secret));
+    assert!(![SECRET, OLD_SECRET, BEARER].iter().any(shows), "G10: a secret in a text for the log");
+}
