@@ -192,7 +192,7 @@ pub struct Stored<'a> {
     pub id: &'a str,
     /// Its other id, if one was known.
     pub alias: Option<&'a str>,
-    /// The session, on the clock of this process ([`session::Snapshot::restore`]).
+    /// The session, on the clock of this process ([`crate::session::Snapshot::restore`]).
     pub session: Session,
     /// The version of its last save.
     pub version: u32,
