@@ -156,6 +156,8 @@ pub trait AsyncJournal {
 pub struct KeptBody<'a> {
     /// How we learned it.
     pub evidence: Evidence,
+    /// It came in a pull answer without a signature where the provider signs (R16).
+    pub unsigned_answer: bool,
     /// The raw body.
     pub body: &'a [u8],
 }
@@ -172,6 +174,8 @@ impl fmt::Debug for KeptBody<'_> {
 pub struct KeptBodyBuf {
     /// See [`KeptBody::evidence`].
     pub evidence: Evidence,
+    /// See [`KeptBody::unsigned_answer`].
+    pub unsigned_answer: bool,
     /// See [`KeptBody::body`].
     pub body: Box<[u8]>,
 }
@@ -180,7 +184,7 @@ impl KeptBodyBuf {
     /// The same, borrowed.
     #[must_use]
     pub fn as_kept(&self) -> KeptBody<'_> {
-        KeptBody { evidence: self.evidence, body: &self.body }
+        KeptBody { evidence: self.evidence, unsigned_answer: self.unsigned_answer, body: &self.body }
     }
 }
 

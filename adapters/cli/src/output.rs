@@ -75,14 +75,16 @@ pub(crate) fn revision(revision: &Revision, as_json: bool) {
             "event": event,
             "reasons": reasons,
             "evidence": revision.evidence,
+            "unsigned_answer": revision.unsigned_answer,
             "data_changed": revision.data_changed,
         }));
         return;
     }
+    let unsigned = if revision.unsigned_answer { ", the answer carried no signature" } else { "" };
     let changed = if revision.data_changed { ", data changed" } else { "" };
     let said = event.map(|event| format!(" ({event})")).unwrap_or_default();
     line(format_args!(
-        "{} {} revision {}: {}{said}, {}{changed}{}",
+        "{} {} revision {}: {}{said}, {}{unsigned}{changed}{}",
         revision.provider,
         revision.id,
         revision.number,

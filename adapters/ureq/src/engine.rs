@@ -130,7 +130,11 @@ pub(crate) struct Engine {
 }
 
 /// The body that is fed in with an input, should the fleet want it kept.
-type Fed<'a> = Option<(Evidence, &'a Body)>;
+struct Fed<'a> {
+    evidence: Evidence,
+    unsigned_answer: bool,
+    body: &'a Body,
+}
 
 impl Engine {
     pub(crate) const fn new(parts: Parts) -> Self {
@@ -268,12 +272,14 @@ impl Engine {
     fn open(&mut self, account: AccountId, id: &str, created: Option<Received>) -> Result<Key, OpenError> {
         let provider = Arc::clone(&self.parts.accounts.get(&account).ok_or(OpenError::NoAccount)?.provider);
         let mut report = None;
+        let mut unsigned_answer = false;
         let mut body = Body::default();
         if let Some(mut created) = created {
             let unix_seconds = self.parts.clock.unix_ms() / 1_000;
             let answer = created.lend(|answer| provider.read_pull(id, answer, Some(unix_seconds)));
             if let Outcome::Report(stated) = answer.outcome {
                 report = Some(stated);
+                unsigned_answer = answer.unsigned_answer;
                 body = Arc::new(std::mem::take(&mut created.body).into());
             }
         }
@@ -282,7 +288,7 @@ impl Engine {
         let key = self.parts.fleet.open(at, account, id, report, &mut |action| actions.push(action))?;
         self.insert(key, Session::new(account, id.into()));
         self.take_unknown(key, provider.name(), id);
-        self.perform(actions, Some((Evidence::Pulled, &body)));
+        self.perform(actions, Some(Fed { evidence: Evidence::Pulled, unsigned_answer, body: &body }));
         // Where another process has it in the store, it was given up just now.
         if self.sessions.contains_key(&key) { Ok(key) } else { Err(OpenError::Exists(key)) }
     }
@@ -330,7 +336,8 @@ impl Engine {
         {
             session.confirmed();
         }
-        self.perform(actions, Some((Evidence::Pulled, &pulled.body)));
+        let unsigned_answer = pulled.answer.unsigned_answer;
+        self.perform(actions, Some(Fed { evidence: Evidence::Pulled, unsigned_answer, body: &pulled.body }));
     }
 
     fn token(&mut self, account: AccountId, op: u32, answer: TokenAnswer) {
@@ -370,13 +377,15 @@ impl Engine {
     }
 
     /// Performs what the fleet asked for, in order; what belongs to a session that could not be saved is held back (G9).
-    fn perform(&mut self, actions: Vec<Action>, fed: Fed<'_>) {
+    fn perform(&mut self, actions: Vec<Action>, fed: Option<Fed<'_>>) {
         // Bodies first, so that a save of the same step contains them.
         for action in &actions {
             match action {
                 Action::Keep { key, content } => {
-                    if let (Some(session), Some((evidence, body))) = (self.sessions.get_mut(key), fed) {
-                        let kept = Kept { content: *content, evidence, body: Arc::clone(body) };
+                    if let (Some(session), Some(fed)) = (self.sessions.get_mut(key), &fed) {
+                        let &Fed { evidence, unsigned_answer, body } = fed;
+                        let body = Arc::clone(body);
+                        let kept = Kept { content: *content, evidence, unsigned_answer, body };
                         session.latest.put(Some(kept));
                     }
                 }

@@ -26,6 +26,8 @@ pub struct Revision {
     pub verdict: Verdict,
     /// How it was learned.
     pub evidence: Evidence,
+    /// It came in a pull answer without a signature where the provider signs (R16): only the connection vouches for it.
+    pub unsigned_answer: bool,
     /// The verdict is that of the revision before; only its data changed.
     pub data_changed: bool,
     /// The provider's own words and reasons, or why they cannot be read.
@@ -54,6 +56,7 @@ impl fmt::Debug for Revision {
             .field("number", &self.number)
             .field("verdict", &self.verdict)
             .field("evidence", &self.evidence)
+            .field("unsigned_answer", &self.unsigned_answer)
             .field("data_changed", &self.data_changed)
             .finish_non_exhaustive()
     }

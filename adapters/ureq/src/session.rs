@@ -18,12 +18,19 @@ pub(crate) type Body = Arc<Zeroizing<Vec<u8>>>;
 pub(crate) struct Kept {
     pub(crate) content: ContentDigest,
     pub(crate) evidence: Evidence,
+    /// See [`KeptBody::unsigned_answer`].
+    pub(crate) unsigned_answer: bool,
     pub(crate) body: Body,
 }
 
 impl Kept {
     pub(crate) fn restored(kept: KeptBodyBuf, content: ContentDigest) -> Self {
-        Self { content, evidence: kept.evidence, body: Arc::new(Zeroizing::new(kept.body.into_vec())) }
+        Self {
+            content,
+            evidence: kept.evidence,
+            unsigned_answer: kept.unsigned_answer,
+            body: Arc::new(Zeroizing::new(kept.body.into_vec())),
+        }
     }
 }
 
@@ -51,7 +58,11 @@ impl Slot {
     pub(crate) fn for_store(&self) -> Keep<'_> {
         match (&self.kept, self.dirty) {
             (_, false) => Keep::Unchanged,
-            (Some(kept), true) => Keep::Put(KeptBody { evidence: kept.evidence, body: &kept.body }),
+            (Some(kept), true) => Keep::Put(KeptBody {
+                evidence: kept.evidence,
+                unsigned_answer: kept.unsigned_answer,
+                body: &kept.body,
+            }),
             (None, true) => Keep::Drop,
         }
     }
@@ -124,9 +135,9 @@ impl Session {
         }
     }
 
-    /// The body of the issued revision.
-    pub(crate) fn issued_body(&self, content: ContentDigest) -> Option<Body> {
-        self.issued.holding(content).map(|kept| Arc::clone(&kept.body))
+    /// What stands behind the issued revision.
+    pub(crate) fn issued_kept(&self, content: ContentDigest) -> Option<&Kept> {
+        self.issued.holding(content)
     }
 
     /// A recorded callback is taken in: applied with the next save, and referred to by revisions.

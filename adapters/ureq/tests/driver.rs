@@ -324,6 +324,30 @@ fn r15_a_callback_with_an_endless_id_names_nobody_and_is_not_remembered() {
     assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [1]);
 }
 
+#[test]
+fn r16_a_revision_says_that_its_answer_carried_no_signature_after_a_crash_too() {
+    let script = Script::new(&[("ab-1", &["id=ab-1 verdict=accepted unsigned=1"])]);
+    let server = script.serve();
+    let store = SharedMemory::default();
+    let (taken, offered) = channel();
+    let first = World::with(provider(&server), |builder| {
+        builder.store(store.clone()).on_revision(move |revision| {
+            taken.send(revision.unsigned_answer).unwrap();
+            Err("not now".into())
+        });
+    });
+    first.driver.open(first.account, "ab-1").unwrap();
+    assert!(offered.recv_timeout(PATIENCE).unwrap());
+    drop(first);
+    let second = World::with(provider(&server), |builder| {
+        builder.store(store.clone());
+    });
+    assert!(second.revision().unsigned_answer);
+    script.set("ab-1", &[DECLINED]);
+    assert_eq!(second.callback("good", DECLINED), 200);
+    assert!(!second.revision().unsigned_answer, "this one's was signed");
+}
+
 /// Offered again at once, three times in all.
 fn quick() -> delivery::Policy {
     delivery::Policy {

@@ -202,7 +202,9 @@ impl Journal for MemoryStore {
 fn kept(before: Option<KeptBodyBuf>, keep: Keep<'_>) -> Option<KeptBodyBuf> {
     match keep {
         Keep::Unchanged => before,
-        Keep::Put(KeptBody { evidence, body }) => Some(KeptBodyBuf { evidence, body: body.into() }),
+        Keep::Put(KeptBody { evidence, unsigned_answer, body }) => {
+            Some(KeptBodyBuf { evidence, unsigned_answer, body: body.into() })
+        }
         Keep::Drop => None,
     }
 }
@@ -310,7 +312,7 @@ mod tests {
     #[test]
     fn g9_a_session_is_saved_only_over_the_version_that_was_read() {
         let mut store = MemoryStore::new(10, 100);
-        let body = KeptBody { evidence: Evidence::Pulled, body: b"{}" };
+        let body = KeptBody { evidence: Evidence::Pulled, unsigned_answer: true, body: b"{}" };
         let first = Save { latest: Keep::Put(body), alias: Some("a-1"), ..save("r-1", 0, &[]) };
         assert_eq!(store.save(&first).unwrap(), Saved::Stored { version: 1 });
         assert_eq!(store.save(&first).unwrap(), Saved::Conflict { found: 1 });
@@ -344,7 +346,7 @@ mod tests {
     fn g10_debug_shows_no_body() {
         let mut store = MemoryStore::new(10, 100);
         store.commit(&record(b"Jane Doe", Authenticity::Signed)).unwrap();
-        let body = KeptBody { evidence: Evidence::Pulled, body: b"Jane Doe" };
+        let body = KeptBody { evidence: Evidence::Pulled, unsigned_answer: true, body: b"Jane Doe" };
         let kept = Save { snapshot: b"Jane Doe", latest: Keep::Put(body), ..save("r-1", 0, &[]) };
         let _ = store.save(&kept).unwrap();
         let shown = alloc::format!(

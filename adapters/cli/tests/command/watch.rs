@@ -35,7 +35,7 @@ fn a_verdict_after_some_pulls_is_one_object_and_exit_code_0() {
         ran.objects(),
         [object!({
             "type": "revision", "provider": "shareid", "id": "fl-1", "revision": 1, "verdict": "accepted", "event": null,
-            "reasons": [], "evidence": "pulled", "data_changed": false,
+            "reasons": [], "evidence": "pulled", "unsigned_answer": false, "data_changed": false,
         })]
     );
     assert_eq!(ran.stderr, "");

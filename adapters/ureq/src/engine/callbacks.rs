@@ -1,6 +1,6 @@
 //! Callbacks on their way to the session that they name, or to nobody yet.
 
-use super::Engine;
+use super::{Engine, Fed};
 use crate::report::Event;
 use crate::session::Body;
 use idv_core::evidence::{Callback, Evidence, Verdict};
@@ -54,7 +54,7 @@ impl Engine {
         let mut actions = Vec::new();
         let routed =
             self.parts.fleet.callback(at, provider, id, callback, bytes, &mut |action| actions.push(action));
-        self.perform(actions, Some((evidence, body)));
+        self.perform(actions, Some(Fed { evidence, unsigned_answer: false, body }));
         match (routed, recorded) {
             (Routed::Known(key), _) => {
                 // Whatever the step changed, the record counts as taken in from here on (R10).

@@ -44,7 +44,9 @@ impl Engine {
         };
         let made = hand_over.revision;
         let number = made.number;
-        let body = session.issued_body(made.content);
+        let kept = session.issued_kept(made.content);
+        let unsigned_answer = kept.is_some_and(|kept| kept.unsigned_answer);
+        let body = kept.map(|kept| Arc::clone(&kept.body));
         let id = Arc::clone(&session.id);
         let callbacks = session.callbacks_of(made.verdict);
         let provider = Arc::clone(&account.provider);
@@ -65,6 +67,7 @@ impl Engine {
                 number,
                 verdict: made.verdict,
                 evidence: made.evidence,
+                unsigned_answer,
                 data_changed: made.data_changed,
                 statement,
                 body: body.unwrap_or_default(),

@@ -111,7 +111,8 @@ impl Provider for Fake {
             _ => Outcome::Failed(Fault { kind: FaultKind::ServerError, retry_after: None }),
         };
         let alias = text(answer.body).ok().and_then(|body| word(body, "alias")).map(str::to_owned);
-        PullAnswer { outcome, alias, unsigned_answer: false, diagnosis: None }
+        let unsigned_answer = text(answer.body).is_ok_and(|body| word(body, "unsigned").is_some());
+        PullAnswer { outcome, alias, unsigned_answer, diagnosis: None }
     }
 
     fn callback_body_cap(&self) -> u64 {
