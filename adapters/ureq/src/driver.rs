@@ -350,7 +350,8 @@ impl Driver {
         let (reply, answer) = sync_channel(1);
         self.tell(Message::Open { account: *account, id: id.to_owned(), created, reply })?;
         match answer.recv() {
-            Ok(result) => result.map(Verification).map_err(DriverError::Open),
+            Ok(Ok(key)) => key.map(Verification).ok_or(DriverError::Stored),
+            Ok(Err(error)) => Err(DriverError::Open(error)),
             Err(_) => Err(DriverError::Stopped),
         }
     }
@@ -503,6 +504,8 @@ impl std::error::Error for StartError {}
 pub enum DriverError {
     /// The verification could not be opened.
     Open(OpenError),
+    /// The store has this verification already: another process drives it, or it ended and this driver forgot it since.
+    Stored,
     /// The account belongs to another driver.
     NoAccount,
     /// The driver has stopped.
@@ -517,6 +520,10 @@ impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(error) => error.fmt(f),
+            Self::Stored => f.write_str(
+                "the store has this verification already, and this driver does not know it: leave it to the process that drives it, \
+                 or, where it ended long ago, start a new driver on the store, which takes it over",
+            ),
             Self::NoAccount => {
                 f.write_str("this account belongs to another driver: add it to this one's builder")
             }

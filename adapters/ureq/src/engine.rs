@@ -59,7 +59,8 @@ pub(crate) enum Message {
         account: AccountId,
         id: String,
         created: Option<Received>,
-        reply: SyncSender<Result<Key, OpenError>>,
+        /// `None`: the store has it already, from another process or before this one forgot it.
+        reply: SyncSender<Result<Option<Key>, OpenError>>,
     },
     Cancel {
         key: Key,
@@ -269,7 +270,12 @@ impl Engine {
         }
     }
 
-    fn open(&mut self, account: AccountId, id: &str, created: Option<Received>) -> Result<Key, OpenError> {
+    fn open(
+        &mut self,
+        account: AccountId,
+        id: &str,
+        created: Option<Received>,
+    ) -> Result<Option<Key>, OpenError> {
         let provider = Arc::clone(&self.parts.accounts.get(&account).ok_or(OpenError::NoAccount)?.provider);
         let mut report = None;
         let mut unsigned_answer = false;
@@ -289,8 +295,8 @@ impl Engine {
         self.insert(key, Session::new(account, id.into()));
         self.take_unknown(key, provider.name(), id);
         self.perform(actions, Some(Fed { evidence: Evidence::Pulled, unsigned_answer, body: &body }));
-        // Where another process has it in the store, it was given up just now.
-        if self.sessions.contains_key(&key) { Ok(key) } else { Err(OpenError::Exists(key)) }
+        // Where the store has it already, it was given up just now.
+        Ok(self.sessions.contains_key(&key).then_some(key))
     }
 
     fn insert(&mut self, key: Key, session: Session) {

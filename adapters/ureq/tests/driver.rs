@@ -683,6 +683,18 @@ fn stopping_interrupts_pulls_and_finishes_a_hand_over_under_way() {
 }
 
 #[test]
+fn r8_a_verification_that_only_the_store_still_knows_is_refused_with_what_happened() {
+    let server = Script::default().serve();
+    let store = SharedMemory::default();
+    let world = World::with(provider(&server), |builder| {
+        builder.store(store.clone());
+    });
+    saved_by_another(&store, "ab-1");
+    let refused = world.driver.open(world.account, "ab-1").unwrap_err();
+    assert!(matches!(refused, DriverError::Stored), "{refused}");
+}
+
+#[test]
 fn cancelling_ends_a_verification_and_its_pulls() {
     let server = Script::default().serve();
     let world = World::new(&server);
