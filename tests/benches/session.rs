@@ -6,7 +6,9 @@ mod ratio;
 
 use idv_core::budget;
 use idv_core::evidence::{NotReady, Outcome};
-use idv_core::fleet::{AccountPolicy, Action, At, DoorPolicy, Fleet, FleetPolicy, Key, UnknownPolicy, Wake};
+use idv_core::fleet::{
+    AccountId, AccountPolicy, Action, At, DoorPolicy, Fleet, FleetPolicy, Key, UnknownPolicy, Wake,
+};
 use idv_core::machine::{Cx, Machine, Next};
 use idv_core::poller;
 use idv_core::session::{self, Session};
@@ -23,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let policy = session::Policy::confirm_by_pull(poller);
     let start = Instant::from_millis(1_000_000);
 
-    let waiting = Session::new(Cx::new(start, &policy, 0));
+    let mut waiting = Session::new(Cx::new(start, &policy, 0));
+    one_pull(&mut waiting, Cx::new(start, &policy, 0));
     let (mut one, mut now) = (waiting, start);
     let (mut few, mut many) = (fleet_of(1, policy)?, fleet_of(10_000, policy)?);
     compare(
@@ -35,13 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 session.step(Cx::new(start, &policy, 0), Session::TICK)
             }),
             Candidate::new("one whole pull, three steps: due, granted, not ready", || {
-                if let Next::At(at) = one.next(&policy) {
-                    now = at;
+                match one.next(&policy) {
+                    Next::At(at) => now = at,
+                    // The deadline, after sixty thousand pulls: the next one.
+                    Next::Input | Next::Over => (one, now) = (waiting, start),
                 }
-                let cx = Cx::new(now, &policy, 0);
-                let _ = one.step(cx, Session::TICK);
-                let _ = one.step(cx, session::Input::Granted);
-                one.step(cx, session::Input::Pulled { op: one.poller().last_op(), outcome: NOT_READY })
+                one_pull(&mut one, Cx::new(now, &policy, 0));
             }),
             Candidate::new("one whole pull in a fleet of one", || few.one_pull()),
             Candidate::new("one whole pull in a fleet of 10 000", || many.one_pull()),
@@ -50,8 +52,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn one_pull(session: &mut Session, cx: Cx<'_, session::Policy>) {
+    let _ = session.step(cx, Session::TICK);
+    let _ = session.step(cx, session::Input::Granted);
+    let _ = session.step(cx, session::Input::Pulled { op: session.poller().last_op(), outcome: NOT_READY });
+}
+
 /// A fleet whose every pull is answered *not ready* at once.
 struct Pulling {
+    sessions: u32,
+    account: AccountId,
     fleet: Fleet,
     now: Instant,
     wake: Wake,
@@ -65,20 +75,41 @@ fn fleet_of(sessions: u32, policy: session::Policy) -> Result<Pulling, Box<dyn E
     let door = fleet.add_door(DoorPolicy::new(budget::Policy::per_window(60_000, Span::mins(1), 1_000)?));
     let token = token::Policy::not_needed();
     let account = fleet.add_account(door, AccountPolicy { provider: "shufti", token, session: policy });
-    let mut now = Instant::from_millis(1_000_000);
-    for number in 0..sessions {
-        // Opened over the length of one interval, so that they are due one after the other.
-        now = Instant::from_millis(1_000_000 + u64::from(number) * 60_000 / u64::from(sessions));
-        fleet.open(At::new(now, number), account, &number.to_string(), None, &mut |_| {})?;
-    }
-    Ok(Pulling { fleet, now, wake: Wake::More, sent: Vec::new() })
+    let now = Instant::from_millis(1_000_000);
+    let mut pulling = Pulling { sessions, account, fleet, now, wake: Wake::Input, sent: Vec::new() };
+    pulling.open();
+    Ok(pulling)
 }
 
 impl Pulling {
+    /// Opens every session, over the length of one interval, so that they are due one after the other.
+    fn open(&mut self) {
+        let start = self.now.as_millis();
+        for number in 0..self.sessions {
+            self.now = Instant::from_millis(start + u64::from(number) * 60_000 / u64::from(self.sessions));
+            let at = At::new(self.now, number);
+            let opened = self.fleet.open(at, self.account, &number.to_string(), None, &mut |_| {});
+            assert!(opened.is_ok(), "the fleet has room");
+        }
+        self.wake = Wake::More;
+    }
+
+    /// All have come to their deadline, after sixty thousand pulls each: the next ones.
+    fn reopen(&mut self) {
+        for number in 0..self.sessions {
+            if let Some(key) = self.fleet.find("shufti", &number.to_string()) {
+                let _ = self.fleet.forget(key);
+            }
+        }
+        self.open();
+    }
+
     fn one_pull(&mut self) -> usize {
         while self.sent.is_empty() {
-            if let Wake::At(due) = self.wake {
-                self.now = due;
+            match self.wake {
+                Wake::At(due) => self.now = due,
+                Wake::More => {}
+                Wake::Input => self.reopen(),
             }
             let sent = &mut self.sent;
             self.wake = self.fleet.run(At::new(self.now, 7), 64, &mut |action| {
