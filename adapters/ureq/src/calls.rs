@@ -1,6 +1,5 @@
 //! The calls to a provider, made on threads of their own: fills in the request, sends it, lets the codec read the answer.
 
-use crate::clock::Clock;
 use crate::session::Body;
 use crate::transport::{Failure, Transport};
 use idv_core::evidence::{Fault, FaultKind, Outcome};
@@ -8,6 +7,7 @@ use idv_core::http::Request;
 use idv_core::provider::{Provider, PullAnswer, TokenAnswer};
 use idv_core::secret::Secret;
 use idv_core::time::{Instant, Span};
+use idv_host::Clock;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -71,7 +71,7 @@ impl Caller {
     fn send(&self, request: &Request, until: Instant) -> Result<crate::Received, Failure> {
         // Time spent waiting for a free thread is part of the call's time: the machine stops waiting at `until`, and from then on
         // another call may be on its way.
-        let within: Span = self.clock.now().until(until).ok_or_else(Failure::no_thread)?;
+        let within: Span = self.clock.now().until(until).ok_or_else(no_thread)?;
         self.transport.send(request, within)
     }
 
@@ -92,10 +92,8 @@ impl Pulled {
     }
 }
 
-impl Failure {
-    /// All threads for calls were busy for as long as the call might have taken.
-    pub(crate) fn no_thread() -> Self {
-        let diagnosis = "not sent: every thread for calls is busy; allow more of them".to_owned();
-        Self { kind: FaultKind::TimedOut, diagnosis }
-    }
+/// All threads for calls were busy for as long as the call might have taken.
+pub(crate) fn no_thread() -> Failure {
+    let diagnosis = "not sent: every thread for calls is busy; allow more of them".to_owned();
+    Failure { kind: FaultKind::TimedOut, diagnosis }
 }

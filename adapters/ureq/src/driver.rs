@@ -2,14 +2,10 @@
 
 use crate::account::Account;
 use crate::calls::Caller;
-use crate::clock::{Clock, SystemClock};
 use crate::engine::{AccountEntry, Engine, HandOverError, Handler, Message, Observer, Parts, RestoreError};
-use crate::entropy::Entropy;
 use crate::intake::{Arrived, CallbackRequest, Endpoint, Intake};
 use crate::listen::Callbacks;
-use crate::pool::Pool;
 use crate::report::{Event, Revision, Status};
-use crate::store::{AnyStore, SharedMemory};
 use crate::transport::{Client, Received, Transport};
 use idv_core::delivery::{self, Schedule, Success};
 use idv_core::fleet::{AccountId, DoorId, Fleet, FleetPolicy, Key, OpenError};
@@ -18,6 +14,7 @@ use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 use idv_core::store::{Journal, Sessions};
 use idv_core::time::Span;
+use idv_host::{AnyStore, Clock, Entropy, Pool, SharedMemory, SystemClock};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -61,7 +58,7 @@ pub struct Builder {
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Entropy>,
-    store: Box<dyn AnyStore>,
+    store: AnyStore,
     handler: Option<Handler>,
     observer: Option<Observer>,
     hand_over: delivery::Policy,
@@ -79,7 +76,7 @@ impl Builder {
             transport: None,
             clock: None,
             entropy: None,
-            store: Box::new(SharedMemory::default()),
+            store: AnyStore::new(SharedMemory::default()),
             handler: None,
             observer: None,
             hand_over: HAND_OVER,
@@ -115,7 +112,7 @@ impl Builder {
 
     /// Where callbacks, sessions and hand-overs are kept. Default: in memory, gone with the process.
     pub fn store(&mut self, store: impl Journal + Sessions + Clone + Send + 'static) -> &mut Self {
-        self.store = Box::new(store);
+        self.store = AnyStore::new(store);
         self
     }
 
@@ -201,7 +198,7 @@ impl Builder {
         let intake = Intake::new(
             Arc::clone(&clock),
             recorders.clone(),
-            self.store.another(),
+            self.store.clone(),
             forward(outbox.clone()),
             {
                 let observer = Arc::clone(&observer);

@@ -8,14 +8,10 @@
 //!
 //! Nothing here waits for the network or the application, and nothing here decides: the fleet says what to do and when to come back.
 
-use crate::calls::{Caller, Pulled};
-use crate::clock::Clock;
-use crate::entropy::Entropy;
+use crate::calls::{Caller, Pulled, no_thread};
 use crate::intake::Arrived;
-use crate::pool::Pool;
 use crate::report::{Event, Revision, Status};
 use crate::session::{Body, HandOver, Kept, Session};
-use crate::store::AnyStore;
 use crate::transport::{Failure, Received};
 use idv_core::delivery::{self, Delivery};
 use idv_core::evidence::{Evidence, FaultKind, Outcome};
@@ -24,6 +20,7 @@ use idv_core::machine::{Describe, Disposition};
 use idv_core::provider::{Provider, TokenAnswer};
 use idv_core::secret::Secret;
 use idv_core::time::{Instant, Span};
+use idv_host::{AnyStore, Clock, Entropy, Pool};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -94,7 +91,7 @@ pub(crate) enum Message {
 pub(crate) struct Parts {
     pub(crate) fleet: Fleet,
     pub(crate) accounts: BTreeMap<AccountId, AccountEntry>,
-    pub(crate) store: Box<dyn AnyStore>,
+    pub(crate) store: AnyStore,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Entropy,
     pub(crate) caller: Caller,
@@ -483,7 +480,7 @@ impl Engine {
             let _ = outbox.send(Message::Pulled { key, op, generation, pulled });
         });
         if taken.is_err() {
-            let pulled = Pulled::failed(Failure::no_thread());
+            let pulled = Pulled::failed(no_thread());
             self.at_once.push_back(Message::Pulled { key, op, generation, pulled });
         }
     }
@@ -501,7 +498,7 @@ impl Engine {
             let _ = outbox.send(Message::Token { account, op, answer });
         });
         if taken.is_err() {
-            let answer = failed(Failure::no_thread());
+            let answer = failed(no_thread());
             self.at_once.push_back(Message::Token { account, op, answer });
         }
     }

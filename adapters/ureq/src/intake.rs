@@ -1,17 +1,15 @@
 //! Where callbacks come in: moves bytes and completions between an HTTP server, the store and the receipt machine, which decides
 //! every answer.
 
-use crate::clock::Clock;
-use crate::pool::Pool;
 use crate::session::Body;
-use crate::store::AnyStore;
 use idv_core::evidence::{Callback, Verdict};
 use idv_core::http::Headers;
 use idv_core::machine::{Cx, Machine, Next};
 use idv_core::provider::{Authenticity, CallbackCheck, CallbackReading, Checked, Provider, Unreadable};
 use idv_core::receipt::{Action, Answer, Input, Policy, Receipt};
-use idv_core::store::Record;
+use idv_core::store::{CommitReceipt, Record};
 use idv_core::time::Instant;
+use idv_host::{AnyStore, Clock, Pool};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -121,7 +119,7 @@ pub(crate) struct Intake {
 struct Shared {
     clock: Arc<dyn Clock>,
     recorders: Pool,
-    store: Mutex<Box<dyn AnyStore>>,
+    store: Mutex<AnyStore>,
     /// To the driver.
     forward: Forward,
     observer: Observer,
@@ -132,7 +130,7 @@ impl Intake {
     pub(crate) fn new(
         clock: Arc<dyn Clock>,
         recorders: Pool,
-        store: Box<dyn AnyStore>,
+        store: AnyStore,
         forward: Forward,
         observer: Observer,
     ) -> Self {
@@ -333,8 +331,8 @@ impl Ongoing {
             received_unix_ms: payload.received_unix_ms,
             body: &payload.body,
         };
-        let mut store = self.intake.store.lock().unwrap_or_else(PoisonError::into_inner).another();
-        match store.commit(op, &record) {
+        let mut store = self.intake.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match CommitReceipt::obtain(&mut store, op, &record) {
             Ok(proof) => Some(Input::Committed(proof)),
             Err(error) => {
                 tracing::error!(%error, provider = record.provider, "a callback could not be recorded");

@@ -4,11 +4,8 @@
 #[allow(unreachable_pub, missing_docs)]
 mod fake;
 
-use crate::clock::SystemClock;
 use crate::intake::{Arrived, CallbackEvent, CallbackOutcome, CallbackRequest, Endpoint, Intake};
 use crate::listen::Callbacks;
-use crate::pool::Pool;
-use crate::store::SharedMemory;
 use crate::transport::Client;
 use fake::{BODY_CAP, Fake};
 use idv_core::evidence::Callback;
@@ -17,6 +14,7 @@ use idv_core::provider::Authenticity;
 use idv_core::receipt::Policy;
 use idv_core::store::{Commit, Journal, Record, Recorded, Save, Saved, SavedSession, Sessions, TooLarge};
 use idv_core::time::Span;
+use idv_host::{AnyStore, Pool, SharedMemory, SystemClock};
 use std::io::Write;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -90,7 +88,7 @@ impl World {
         let intake = Intake::new(
             Arc::new(SystemClock::new()),
             Pool::new("record", 1, most_queued),
-            Box::new(store),
+            AnyStore::new(store),
             Arc::new(move |arrived| to_driver.lock().unwrap().send(arrived).unwrap()),
             Arc::new(move |event: &CallbackEvent| seen.lock().unwrap().send(event.clone()).unwrap()),
         );

@@ -54,30 +54,23 @@
 
 mod account;
 mod calls;
-mod clock;
 mod driver;
 mod engine;
-mod entropy;
 mod intake;
 #[cfg(test)]
 mod intake_tests;
 mod listen;
-mod pool;
 mod report;
 mod session;
-mod store;
-mod tls;
 pub mod transport;
 mod wait;
 
 pub use account::{Account, AccountError};
-pub use clock::{Clock, SystemClock};
 pub use driver::{AccountRef, Builder, Driver, DriverError, HAND_OVER, StartError, Verification};
 pub use engine::{HandOverError, RestoreError};
-pub use entropy::Entropy;
+pub use idv_core::http::{Failure, Received};
+pub use idv_host::{BadCertificates, Clock, Entropy, SharedMemory, StoreError, SystemClock};
 pub use intake::{CallbackEvent, CallbackOutcome, CallbackRequest};
 pub use report::{Event, Revision, Status};
-pub use store::{SharedMemory, StoreError};
-pub use tls::BadCertificates;
-pub use transport::{Client, Failure, Received, Transport};
+pub use transport::{Client, Transport};
 pub use wait::{WaitError, wait};

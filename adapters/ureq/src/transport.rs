@@ -3,14 +3,15 @@
 //! Redirects are returned, never followed: they would carry a credential elsewhere. Bodies are never decompressed: a signature covers
 //! the bytes as sent. Statuses are never errors: the codecs read them.
 
-use crate::tls::{self, BadCertificates};
-use idv_core::evidence::{Fault, FaultKind};
-use idv_core::http::{Answer, Headers, Request};
+use idv_core::evidence::FaultKind;
+use idv_core::http::Request;
+pub use idv_core::http::{Failure, Received};
 use idv_core::time::Span;
+pub use idv_host::Options;
+use idv_host::tls::{self, BadCertificates};
 use std::fmt;
 use std::io;
 use ureq::tls::{RootCerts, TlsConfig};
-use zeroize::Zeroize;
 
 /// What a driver needs of an HTTP client; injected in tests.
 pub trait Transport: fmt::Debug + Send + Sync {
@@ -23,92 +24,6 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Interrupts the exchanges under way and refuses new ones, as far as the transport can. They end as failures.
     fn shutdown(&self) {}
-}
-
-/// An answer, kept.
-#[derive(Clone)]
-pub struct Received {
-    /// The status code.
-    pub status: u16,
-    /// The header fields in order, repeated ones repeated; names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// The body as it was sent.
-    pub body: Vec<u8>,
-}
-
-impl Received {
-    /// Lends the answer in the form that the codecs read.
-    pub fn lend<R>(&self, read: impl FnOnce(&Answer<'_>) -> R) -> R {
-        let fields: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        read(&Answer { status: self.status, headers: Headers(&fields), body: &self.body })
-    }
-}
-
-impl Drop for Received {
-    /// The body may carry a token or personal data.
-    fn drop(&mut self) {
-        self.body.zeroize();
-    }
-}
-
-impl fmt::Debug for Received {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lend(|answer| answer.fmt(f))
-    }
-}
-
-/// Why there is no complete answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Failure {
-    /// What kind of fault it is to the machines.
-    pub kind: FaultKind,
-    /// What went wrong and where, for the log: a host and a port, never a query, a header or a body.
-    pub diagnosis: String,
-}
-
-impl Failure {
-    /// The fault as the machines take it in.
-    #[must_use]
-    pub const fn fault(&self) -> Fault {
-        Fault { kind: self.kind, retry_after: None }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnosis)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-/// The limits of a [`Client`], and whom it trusts.
-#[derive(Clone)]
-pub struct Options {
-    /// The largest answer body that is read, in bytes. Default 16 MiB: ShareID's results may carry images.
-    pub body_cap: u64,
-    /// The longest that resolving the name, and then connecting with TLS, may take each. Default 10 s.
-    pub connect: Span,
-    /// PEM text of certificates that are trusted *instead of* the public authorities; for a private authority or a sandbox.
-    /// Default `None`: the public authorities, as Mozilla lists them.
-    pub roots_pem: Option<Vec<u8>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { body_cap: 16 << 20, connect: Span::secs(10), roots_pem: None }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("body_cap", &self.body_cap)
-            .field("connect", &self.connect)
-            .field("private_roots", &self.roots_pem.is_some())
-            .finish()
-    }
 }
 
 /// An HTTP client over ureq and rustls, for any number of threads. Clones share their pool of connections, and their shutdown.
@@ -133,7 +48,11 @@ impl Client {
     /// `roots_pem` holds no certificate, or one that cannot be trusted; says which.
     pub fn with_options(options: &Options) -> Result<Self, BadCertificates> {
         let roots = match &options.roots_pem {
-            Some(pem) => RootCerts::from(tls::roots_from_pem(pem)?),
+            Some(pem) => {
+                let roots = tls::roots_from_pem(pem)?;
+                let roots = roots.iter().map(|root| ureq::tls::Certificate::from_der(root).to_owned());
+                RootCerts::from(roots.collect::<Vec<_>>())
+            }
             None => RootCerts::WebPki,
         };
         Ok(Self::build(options, roots))

@@ -2,10 +2,12 @@
 
 mod base_url;
 mod date;
+mod exchange;
 mod status;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use date::retry_after;
+pub use exchange::{Failure, Received};
 pub use status::{classify, describe};
 
 use crate::secret::Secret;

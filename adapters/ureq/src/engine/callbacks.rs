@@ -5,6 +5,7 @@ use crate::report::Event;
 use crate::session::Body;
 use idv_core::evidence::{Callback, Evidence, Verdict};
 use idv_core::fleet::{Key, Routed};
+use idv_core::store::Journal;
 
 /// The most callbacks remembered for verifications that nobody opened yet, to be marked applied when somebody does.
 const MOST_UNKNOWN: usize = 1_000;

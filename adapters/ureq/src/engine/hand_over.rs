@@ -6,6 +6,7 @@ use idv_core::delivery;
 use idv_core::fleet::Key;
 use idv_core::machine::{Cx, Machine, Next};
 use idv_core::provider::Unreadable;
+use idv_core::store::Sessions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ impl Engine {
         let callbacks = session.callbacks_of(made.verdict);
         let provider = Arc::clone(&account.provider);
         let (handler, outbox) = (Arc::clone(&self.parts.handler), self.parts.outbox.clone());
-        let mut store = self.parts.store.another();
+        let mut store = self.parts.store.clone();
         let taken = self.parts.handlers.submit(move || {
             let statement = match &body {
                 Some(body) => provider.statement(body),

@@ -3,12 +3,12 @@
 use super::{Engine, STORE_RETRY};
 use crate::report::Event;
 use crate::session::{Kept, Session, Slot};
-use crate::store::StoreError;
 use idv_core::fleet::{AccountId, Action, Key, OpenError, Stored};
 use idv_core::machine::Disposition;
 use idv_core::provider::Checked;
 use idv_core::session::Snapshot;
-use idv_core::store::{Recorded, Save, Saved, SavedSession};
+use idv_core::store::{Journal, Recorded, Save, Saved, SavedSession, Sessions};
+use idv_host::StoreError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Which certificates are trusted, and what to say when one is not.
 
-use rustls::{CertificateError, Error};
+use crate::Options;
+use rustls::{CertificateError, Error, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::fmt;
@@ -18,16 +19,19 @@ impl fmt::Display for BadCertificates {
 impl std::error::Error for BadCertificates {}
 
 /// The certificates in a PEM file; every one must be readable as a trust anchor, and there must be one.
-pub(crate) fn roots_from_pem(pem: &[u8]) -> Result<Vec<ureq::tls::Certificate<'static>>, BadCertificates> {
+///
+/// # Errors
+/// Says which certificate cannot be used, and why.
+pub fn roots_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadCertificates> {
     let mut roots = Vec::new();
     for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
         let place = index + 1;
         let certificate = certificate
             .map_err(|error| BadCertificates(format!("certificate {place} is not readable PEM: {error}")))?;
-        rustls::RootCertStore::empty().add(certificate.clone()).map_err(|error| {
+        RootCertStore::empty().add(certificate.clone()).map_err(|error| {
             BadCertificates(format!("certificate {place} is no usable trust anchor: {error}"))
         })?;
-        roots.push(ureq::tls::Certificate::from_der(&certificate).to_owned());
+        roots.push(certificate);
     }
     if roots.is_empty() {
         return Err(BadCertificates(
@@ -37,8 +41,23 @@ pub(crate) fn roots_from_pem(pem: &[u8]) -> Result<Vec<ureq::tls::Certificate<'s
     Ok(roots)
 }
 
+/// Whom a client with these options trusts: the certificates it was given, or the public authorities.
+///
+/// # Errors
+/// As for [`roots_from_pem`].
+pub fn roots(options: &Options) -> Result<RootCertStore, BadCertificates> {
+    let Some(pem) = &options.roots_pem else {
+        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
+    };
+    let mut store = RootCertStore::empty();
+    for certificate in roots_from_pem(pem)? {
+        store.add(certificate).map_err(|error| BadCertificates(error.to_string()))?;
+    }
+    Ok(store)
+}
+
 /// What is wrong with a TLS connection, in words that say what to do about it.
-pub(crate) fn explain(error: &Error, host: &str) -> String {
+pub fn explain(error: &Error, host: &str) -> String {
     if let Error::InvalidCertificate(problem) = error {
         return format!("the certificate of {host} was refused: {}", explain_certificate(problem));
     }

@@ -1,8 +1,7 @@
 //! Where a driver keeps callbacks and sessions: the traits of `idv_core::store`, shared between threads.
 
 use idv_core::store::{
-    Commit, CommitReceipt, Journal, MemoryStore, Record, Recorded, Save, Saved, SavedSession, Sessions,
-    TooLarge,
+    Commit, Journal, MemoryStore, Record, Recorded, Save, Saved, SavedSession, Sessions, TooLarge,
 };
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,7 +73,8 @@ impl Sessions for SharedMemory {
 pub struct StoreError(String);
 
 impl StoreError {
-    pub(crate) fn of(error: &impl std::error::Error) -> Self {
+    /// What `error` says.
+    pub fn of(error: &impl std::error::Error) -> Self {
         Self(error.to_string())
     }
 }
@@ -87,20 +87,76 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Any store, its type and its errors' types forgotten, so that the driver has no type parameter.
-pub(crate) trait AnyStore: Send {
-    fn commit(&mut self, op: u64, record: &Record<'_>) -> Result<CommitReceipt, StoreError>;
+/// Any store, its type and its errors' types forgotten, so that drivers have no type parameter. Clones are handles to the same store.
+/// A store that panics has failed like any other.
+pub struct AnyStore(Box<dyn Erased>);
+
+impl AnyStore {
+    /// Forgets the type of `store`.
+    #[must_use]
+    pub fn new(store: impl Journal + Sessions + Clone + Send + 'static) -> Self {
+        Self(Box::new(store))
+    }
+}
+
+impl Clone for AnyStore {
+    fn clone(&self) -> Self {
+        Self(self.0.another())
+    }
+}
+
+impl fmt::Debug for AnyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyStore")
+    }
+}
+
+impl Journal for AnyStore {
+    type Error = StoreError;
+
+    fn commit(&mut self, record: &Record<'_>) -> Result<Commit, StoreError> {
+        self.0.commit(record)
+    }
+
+    fn mark_applied(&mut self, positions: &[u64]) -> Result<(), StoreError> {
+        self.0.mark_applied(positions)
+    }
+
+    fn unapplied(&mut self, after: u64, at_most: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.0.unapplied(after, at_most)
+    }
+}
+
+impl Sessions for AnyStore {
+    type Error = StoreError;
+
+    fn save(&mut self, save: &Save<'_>) -> Result<Saved, StoreError> {
+        self.0.save(save)
+    }
+
+    fn confirm(&mut self, provider: &str, id: &str, revision: u32) -> Result<bool, StoreError> {
+        self.0.confirm(provider, id, revision)
+    }
+
+    fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, StoreError> {
+        self.0.load(after, at_most)
+    }
+}
+
+/// The methods of both traits, with one type of error.
+trait Erased: Send {
+    fn commit(&mut self, record: &Record<'_>) -> Result<Commit, StoreError>;
     fn mark_applied(&mut self, positions: &[u64]) -> Result<(), StoreError>;
     fn unapplied(&mut self, after: u64, at_most: u32) -> Result<Vec<Recorded>, StoreError>;
     fn save(&mut self, save: &Save<'_>) -> Result<Saved, StoreError>;
     fn confirm(&mut self, provider: &str, id: &str, revision: u32) -> Result<bool, StoreError>;
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, StoreError>;
-    fn another(&self) -> Box<dyn AnyStore>;
+    fn another(&self) -> Box<dyn Erased>;
 }
 
-impl<S: Journal + Sessions + Clone + Send + 'static> AnyStore for S {
-    fn commit(&mut self, op: u64, record: &Record<'_>) -> Result<CommitReceipt, StoreError> {
-        guarded(|| CommitReceipt::obtain(self, op, record))
+impl<S: Journal + Sessions + Clone + Send + 'static> Erased for S {
+    fn commit(&mut self, record: &Record<'_>) -> Result<Commit, StoreError> {
+        guarded(|| Journal::commit(self, record))
     }
 
     fn mark_applied(&mut self, positions: &[u64]) -> Result<(), StoreError> {
@@ -123,7 +179,7 @@ impl<S: Journal + Sessions + Clone + Send + 'static> AnyStore for S {
         guarded(|| Sessions::load(self, after, at_most))
     }
 
-    fn another(&self) -> Box<dyn AnyStore> {
+    fn another(&self) -> Box<dyn Erased> {
         Box::new(self.clone())
     }
 }

@@ -10,7 +10,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads are started when work comes and nobody is idle, never more than allowed, and stay until the pool is closed.
 #[derive(Clone)]
-pub(crate) struct Pool {
+pub struct Pool {
     shared: Arc<Shared>,
 }
 
@@ -35,10 +35,20 @@ struct State {
 
 /// The queue is full, or the pool is closed; the work was not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct NotTaken;
+pub struct NotTaken;
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the pool of threads is full or closed")
+    }
+}
+
+impl std::error::Error for NotTaken {}
 
 impl Pool {
-    pub(crate) fn new(name: &'static str, most_threads: usize, most_queued: usize) -> Self {
+    /// A pool whose threads are called after `name`. At least one thread is allowed.
+    #[must_use]
+    pub fn new(name: &'static str, most_threads: usize, most_queued: usize) -> Self {
         let shared = Shared {
             name,
             most_threads: most_threads.max(1),
@@ -51,7 +61,10 @@ impl Pool {
     }
 
     /// Queues the work; returns at once.
-    pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), NotTaken> {
+    ///
+    /// # Errors
+    /// The queue is full, the pool is closed, or its first thread could not be started.
+    pub fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), NotTaken> {
         let mut state = self.shared.lock();
         // An idle thread that was woken but has not taken its work yet still counts as idle: compare with what is queued.
         let wants_thread = state.queue.len() >= state.idle && state.threads < self.shared.most_threads;
@@ -81,7 +94,7 @@ impl Pool {
 
     /// Takes no more work, drops what is queued unless `finish_queue`, and waits up to `within` for what runs. Returns whether all
     /// of it ended; threads that did not are left to themselves.
-    pub(crate) fn close(&self, finish_queue: bool, within: Duration) -> bool {
+    pub fn close(&self, finish_queue: bool, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         let mut state = self.shared.lock();
         state.closed = true;
