@@ -19,10 +19,17 @@
 //!
 //! An ended session is its own tombstone: verdict, digest, fence, need and the last number stay, so that no number is used twice (R8).
 
+mod interface;
+mod snapshot;
+mod table;
+
+pub use interface::{Action, End, EvidencePolicy, Input, Policy, Revision};
+pub use snapshot::Snapshot;
+
 use crate::evidence::{Callback, ContentDigest, Evidence, Outcome, Report, Verdict};
-use crate::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
+use crate::machine::{Actions, Cx, Disposition, Machine, Next, Step};
 use crate::poller::{self, Class, Poller, Then};
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// The state of one verification: 64 bytes, `Copy`, and its own snapshot.
@@ -68,179 +75,6 @@ enum Origin {
     /// The same verdict as the revision before, with other content.
     PulledChange,
     Signed,
-}
-
-/// How a session ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// The deadline and its grace passed without a settling verdict.
-    Expired,
-    /// The credential was refused twice in a row, or the token request for good (R14).
-    Refused,
-    /// The provider deleted the verification.
-    Deleted,
-    /// The application cancelled it.
-    Cancelled,
-    /// It was settled, and the watch for revisions is over.
-    Watched,
-}
-
-/// Whether a signed callback may be evidence (R2).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub enum EvidencePolicy {
-    /// Only answers to pulls are evidence; a callback, signed or not, is a hint.
-    ConfirmByPull,
-    /// A signed verdict is handed over at once while the session has no verdict; from then on a signed callback is a hint.
-    TrustSigned,
-}
-
-/// The rules of a session.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Policy {
-    /// When to pull.
-    pub poller: poller::Policy,
-    /// Whether a signed callback may be evidence.
-    pub evidence: EvidencePolicy,
-}
-
-impl Policy {
-    /// Confirms by pull, the default for both providers.
-    #[must_use]
-    pub const fn confirm_by_pull(poller: poller::Policy) -> Self {
-        Self { poller, evidence: EvidencePolicy::ConfirmByPull }
-    }
-
-    /// Trusts a signed verdict while it is the first.
-    #[must_use]
-    pub const fn trust_signed(poller: poller::Policy) -> Self {
-        Self { poller, evidence: EvidencePolicy::TrustSigned }
-    }
-}
-
-/// What a session is told.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Input {
-    /// Time has passed.
-    Tick,
-    /// The pull that was asked for may be sent now.
-    Granted,
-    /// Pull `op` came to this.
-    Pulled {
-        /// The pull's number.
-        op: u32,
-        /// What its answer, or the lack of one, means.
-        outcome: Outcome,
-    },
-    /// The reply to the request that created the verification already stated something (R17). Counts only before any pull.
-    Created(Report),
-    /// A callback named this verification.
-    Callback(Callback),
-    /// A reason to pull that is not a callback: the user asked, or listening had a gap (R9).
-    Hint(Class),
-    /// The application has the revision, and said so.
-    HandedOver {
-        /// The revision's number.
-        revision: u32,
-    },
-    /// The application did not take the revision, and it will not be offered again.
-    DeadLettered {
-        /// The revision's number.
-        revision: u32,
-    },
-    /// The token request was refused for good.
-    CredentialsRefused,
-    /// The application wants no more.
-    Cancel,
-    /// The state comes from a snapshot: a pull in flight counts as failed, what was asked for is asked for again (R11).
-    Restored,
-}
-
-/// What a session asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Action {
-    /// Permission for one pull; asked again when its class changes.
-    Ask {
-        /// How urgently.
-        class: Class,
-    },
-    /// Send the pull.
-    Pull {
-        /// Its number, to be repeated by its completion.
-        op: u32,
-        /// How long it may take.
-        within: Span,
-    },
-    /// Keep the body just fed in: it carries the newest verdict, and a revision may be made of it.
-    Keep {
-        /// Its content digest.
-        content: ContentDigest,
-    },
-    /// Give this revision to the application, under the key (provider, id, number), until it is confirmed.
-    HandOver(Revision),
-    /// Finished, but for a hand-over that is still awaited.
-    Ended {
-        /// How.
-        end: End,
-        /// A callback, or another hint, was never confirmed by a pull (R12).
-        unconfirmed: bool,
-    },
-}
-
-/// The n-th verdict that a session hands over.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Revision {
-    /// 1, 2, 3, …; with provider and id, the idempotency key.
-    pub number: u32,
-    /// What the verification came to.
-    pub verdict: Verdict,
-    /// The digest of its content; names the kept body.
-    pub content: ContentDigest,
-    /// How we learned it.
-    pub evidence: Evidence,
-    /// The verdict is that of the revision before; only its content changed.
-    pub data_changed: bool,
-}
-
-/// A session as it is stored, with the clocks of the moment it was saved.
-///
-/// Restoring moves every instant to the new process' clock and lets the time that passed meanwhile pass for the session too. A wall
-/// clock that went back counts as no time passed. Pulls that were sent after the last save are unknown to it, and their numbers are
-/// given out again: what an earlier process sent is never completed in a later one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// The layout; [`Snapshot::FORMAT`] for what this release writes.
-    format: u8,
-    /// The driver's clock when it was saved.
-    saved: Instant,
-    /// The wall clock when it was saved, in milliseconds since 1970.
-    saved_unix_ms: u64,
-    session: Session,
-}
-
-impl Snapshot {
-    /// The layout that this release writes and reads.
-    pub const FORMAT: u8 = 1;
-
-    /// The session as it stands.
-    #[must_use]
-    pub const fn new(session: Session, now: Instant, unix_ms: u64) -> Self {
-        Self { format: Self::FORMAT, saved: now, saved_unix_ms: unix_ms, session }
-    }
-
-    /// The session on the clock of this process; feed it [`Input::Restored`]. `None` when a later release wrote another layout.
-    #[must_use]
-    pub fn restore(self, now: Instant, unix_ms: u64) -> Option<Session> {
-        if self.format != Self::FORMAT {
-            return None;
-        }
-        let downtime = i64::try_from(unix_ms.saturating_sub(self.saved_unix_ms)).unwrap_or(i64::MAX);
-        let saved = i64::try_from(self.saved.as_millis()).unwrap_or(i64::MAX);
-        let shift = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_sub(saved);
-        let mut session = self.session;
-        session.map_times(|at| at.shifted(shift).shifted(downtime.saturating_neg()));
-        Some(session)
-    }
 }
 
 /// The most actions that one step makes: a session ends at its deadline, and in the same step a signed callback that is trusted reopens
@@ -649,52 +483,5 @@ impl Machine for Session {
 
     fn map_times(&mut self, f: impl FnMut(Instant) -> Instant) {
         self.poller.map_times(f);
-    }
-}
-
-impl Describe for Session {
-    const NAME: &'static str = "session";
-
-    const TRANSITIONS: &'static [Transition] = &[
-        row("Open", "Pulled", "Settled"),
-        row("Open", "Created", "Settled"),
-        row("Open", "Callback", "Settled"),
-        row("Open", "Tick", "Ended"),
-        row("Open", "Pulled", "Ended"),
-        row("Open", "Created", "Ended"),
-        row("Open", "Callback", "Ended"),
-        row("Open", "CredentialsRefused", "Ended"),
-        row("Open", "Cancel", "Ended"),
-        row("Open", "Restored", "Ended"),
-        row("Settled", "Tick", "Ended"),
-        row("Settled", "Pulled", "Ended"),
-        row("Settled", "CredentialsRefused", "Ended"),
-        row("Settled", "Cancel", "Ended"),
-        row("Ended", "Callback", "Open"),
-        row("Ended", "Callback", "Settled"),
-    ];
-
-    fn state(&self) -> &'static str {
-        match self.phase {
-            Phase::Open => "Open",
-            Phase::Settled => "Settled",
-            Phase::Ended(_) => "Ended",
-        }
-    }
-
-    fn input_name(input: &Input) -> &'static str {
-        match input {
-            Input::Tick => "Tick",
-            Input::Granted => "Granted",
-            Input::Pulled { .. } => "Pulled",
-            Input::Created(_) => "Created",
-            Input::Callback(_) => "Callback",
-            Input::Hint(_) => "Hint",
-            Input::HandedOver { .. } => "HandedOver",
-            Input::DeadLettered { .. } => "DeadLettered",
-            Input::CredentialsRefused => "CredentialsRefused",
-            Input::Cancel => "Cancel",
-            Input::Restored => "Restored",
-        }
     }
 }
