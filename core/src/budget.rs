@@ -21,11 +21,17 @@
 //! **A clock that goes back** never grants more: `tat` does not go back with it, and a grant needs a reading, at or after every
 //! earlier grant, that lies the distance above behind that grant's own reading. It can only make a wait longer, by as much as it
 //! went back.
+//!
+//! [`Budget`] is our side. [`Window`] is the provider's, which the sandbox plays.
 
 use crate::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
 use crate::time::{Instant, Span};
 use core::fmt;
 use serde::{Deserialize, Serialize};
+
+mod window;
+
+pub use window::Window;
 
 /// A provider's budget.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

@@ -22,13 +22,19 @@
 //!
 //! An answer that comes after its request was given up is `Stale`, even if it carries a good token: the moment its request was sent, from
 //! which its life counts, is no longer known, and the request that replaces it costs one call.
+//!
+//! [`Token`] is our side. [`Issued`] is the provider's, which the sandbox plays. The two agree: a token that is usable here is refused
+//! there only if it was revoked, as long as a call's way and the difference of the two clocks over the token's life add up to no more
+//! than the margin ([`Builder::margin`]).
 
 use crate::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
 use crate::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
 
+mod issued;
 mod policy;
 
+pub use issued::{Issued, Standing};
 pub use policy::{Builder, Mode, Policy, PolicyError};
 
 /// The state of one token, keyed by provider, base URL, flow kind and credential.

@@ -42,8 +42,9 @@ impl Faults {
     }
 
     /// Which share of its life, in per cent, the `n`-th token lives; `None` for all of it.
-    pub(crate) fn token(&self, kind: &str, n: u64) -> Option<u64> {
-        self.struck("token", kind, n, self.token_percent).map(|entropy| entropy % 90)
+    pub(crate) fn token(&self, kind: &str, n: u64) -> Option<u32> {
+        let entropy = self.struck("token", kind, n, self.token_percent)?;
+        u32::try_from(entropy % 90).ok()
     }
 
     fn struck(&self, what: &str, id: &str, n: u64, percent: u8) -> Option<u64> {

@@ -209,7 +209,7 @@ impl Sandbox {
 
     /// Ends the life of every token, as a provider does that restarts.
     pub fn revoke_tokens(&self) {
-        self.shared.with(|world| world.tokens.clear());
+        self.shared.with(World::revoke_tokens);
     }
 
     /// What was counted so far.

@@ -148,6 +148,7 @@ fn r14_a_revoked_token_and_a_made_up_one_are_refused() {
     assert_eq!(pull(&account, "nobody", Some(&token)).outcome, Outcome::Refused);
     assert_eq!(pull(&account, "nobody", Some(&"made-up".into())).outcome, Outcome::Refused);
     assert_eq!(sandbox.statistics().shareid.unauthorized, 2);
+    assert_eq!(refusals(&sandbox), ["revoked token", "unknown token"]);
 }
 
 #[test]

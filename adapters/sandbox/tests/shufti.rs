@@ -132,6 +132,9 @@ fn r14_an_access_token_is_good_for_one_call_and_ten_minutes() {
         401,
         "tokens are issued for HTTP Basic"
     );
+    let why = ["used token", "expired token", "wrong credentials"]
+        .map(|why| format!("request.unauthorized: {why}"));
+    assert_eq!(refusals(&sandbox), why);
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl Builder {
         })
     }
 
-    /// How long before its end a token is no longer used. Default 30 s.
+    /// How long before its end a token is no longer used. Default 30 s. It covers a call's way to the provider and what the two clocks
+    /// drift apart over the token's life.
     pub const fn margin(self, margin: Span) -> Self {
         Self(Policy { margin, ..self.0 })
     }

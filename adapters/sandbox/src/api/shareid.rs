@@ -73,7 +73,7 @@ fn fetch_token(world: &mut World, flow: Flow, _: Call<'_>, body: &Map<String, Va
     if let Some(refusal) = refuse(world, body) {
         return refusal;
     }
-    let token = world.issue(product(flow), world.config.shareid_token_ttl);
+    let token = world.issue(product(flow));
     let fault = world.random_fault(flow.fetch_token_path());
     Answer::json(200, "token", bodies::compact(&json!({"token": token}))).struck_by(fault)
 }
@@ -126,11 +126,15 @@ fn start(world: &mut World, flow: Flow, call: Call<'_>, body: &Map<String, Value
     Answer::json(200, "started", bodies::compact(&body)).about(&id)
 }
 
+fn unauthorized(world: &mut World, why: &str) -> Answer {
+    world.statistics.shareid.unauthorized += 1;
+    Answer { said: why.to_owned(), ..detail(401, "Invalid or expired token") }
+}
+
 fn fetch(world: &mut World, flow: Flow, call: Call<'_>, body: &Map<String, Value>) -> Answer {
-    let is_valid = call.authorization("bearer").is_some_and(|token| world.is_valid(token, product(flow)));
-    if !is_valid {
-        world.statistics.shareid.unauthorized += 1;
-        return detail(401, "Invalid or expired token");
+    let Some(token) = call.authorization("bearer") else { return unauthorized(world, "no token") };
+    if let Err(why) = world.present(token, product(flow)) {
+        return unauthorized(world, why);
     }
     let Some(id) = text(body, flow.id_member()) else {
         return unprocessable(world, flow.id_member(), "field required");

@@ -43,10 +43,11 @@ fn is_basic(world: &World, call: Call<'_>) -> bool {
     call.authorization("basic").is_some_and(|given| Some(given) == expected)
 }
 
-fn unauthorized(world: &mut World) -> Answer {
+fn unauthorized(world: &mut World, why: &str) -> Answer {
     world.statistics.shufti.unauthorized += 1;
     let event = "request.unauthorized";
-    Answer::json(401, event, bodies::shufti_refusal(event, "", "", "Authorization keys are missing/invalid."))
+    let body = bodies::shufti_refusal(event, "", "", "Authorization keys are missing/invalid.");
+    Answer::json(401, format!("{event}: {why}"), body)
 }
 
 fn invalid(world: &mut World, reference: &str, key: &str, message: &str) -> Answer {
@@ -55,15 +56,15 @@ fn invalid(world: &mut World, reference: &str, key: &str, message: &str) -> Answ
     Answer::json(400, event, bodies::shufti_refusal(event, reference, key, message)).about(reference)
 }
 
-/// Lets in by HTTP Basic or by an access token, which is used up by it.
-fn authorize(world: &mut World, call: Call<'_>) -> bool {
+/// Lets in by HTTP Basic or by an access token, which is used up by it; the answer if not.
+fn refuse(world: &mut World, call: Call<'_>) -> Option<Answer> {
     if is_basic(world, call) {
-        return true;
+        return None;
     }
-    let Some(token) = call.authorization("bearer") else { return false };
-    let is_valid = world.is_valid(token, Product::Shufti);
-    world.tokens.remove(token);
-    is_valid
+    let Some(token) = call.authorization("bearer") else {
+        return Some(unauthorized(world, "no or wrong credentials"));
+    };
+    world.present(token, Product::Shufti).err().map(|why| unauthorized(world, why))
 }
 
 fn with_body(
@@ -71,8 +72,8 @@ fn with_body(
     call: Call<'_>,
     endpoint: fn(&mut World, Call<'_>, &Map<String, Value>) -> Answer,
 ) -> Answer {
-    if !authorize(world, call) {
-        return unauthorized(world);
+    if let Some(refusal) = refuse(world, call) {
+        return refusal;
     }
     match serde_json::from_slice(call.body) {
         Ok(Value::Object(body)) => endpoint(world, call, &body),
@@ -189,16 +190,16 @@ fn delete(world: &mut World, _: Call<'_>, body: &Map<String, Value>) -> Answer {
 /// `POST /get/access/token`, by HTTP Basic alone.
 fn access_token(world: &mut World, call: Call<'_>) -> Answer {
     if !is_basic(world, call) {
-        return unauthorized(world);
+        return unauthorized(world, "wrong credentials");
     }
-    let token = world.issue(Product::Shufti, world.config.shufti_token_ttl);
+    let token = world.issue(Product::Shufti);
     let fault = world.random_fault(shufti::ACCESS_TOKEN_PATH);
     Answer::json(200, "token", php::encode(&json!({"access_token": token}))).struck_by(fault)
 }
 
 fn account(world: &mut World, call: Call<'_>) -> Answer {
-    if !authorize(world, call) {
-        return unauthorized(world);
+    if let Some(refusal) = refuse(world, call) {
+        return refusal;
     }
     let account = json!({"account": {
         "name": "Sandbox", "status": "trial", "balance": {"amount": "0", "currency": "USD"}, "subscription_plan_details": {},
@@ -217,8 +218,8 @@ const DECLINE_REASONS: [(&str, &str); 6] = [
 ];
 
 fn decline_reasons(world: &mut World, call: Call<'_>) -> Answer {
-    if !authorize(world, call) {
-        return unauthorized(world);
+    if let Some(refusal) = refuse(world, call) {
+        return refusal;
     }
     let reasons: Vec<Value> = DECLINE_REASONS
         .iter()

@@ -11,12 +11,14 @@ use crate::faults::mix;
 use crate::log::{Entry, Log, Statistics, What};
 use crate::scenario::{AnswerFault, Provider, Scenario, Step, meaning};
 use deliveries::{Outgoing, Prepared};
+use idv_core::budget::Window;
 use idv_core::delivery;
 use idv_core::lifecycle::{Channel, Meaning};
-use idv_core::time::Instant;
+use idv_core::time::{Instant, Span};
+use idv_core::token::{Issued, Standing};
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,12 +130,6 @@ impl Ord for Due {
     }
 }
 
-/// A token and what it is good for.
-pub(crate) struct Token {
-    pub(crate) product: Product,
-    pub(crate) until: Instant,
-}
-
 /// See the module.
 pub(crate) struct World {
     pub(crate) config: Arc<Config>,
@@ -142,13 +138,14 @@ pub(crate) struct World {
     scenarios: BTreeMap<(Provider, String), Arc<Scenario>>,
     pub(crate) verifications: Vec<Verification>,
     ids: BTreeMap<(Provider, String), usize>,
-    pub(crate) tokens: BTreeMap<String, Token>,
+    /// By its text: what a token is for, and what it is still worth.
+    tokens: BTreeMap<String, (Product, Issued)>,
     timers: BinaryHeap<Reverse<Due>>,
     orders: u64,
     deliveries: BTreeMap<u64, Outgoing>,
     last_delivery: u64,
     pub(crate) jobs: Vec<Job>,
-    windows: BTreeMap<Provider, VecDeque<Instant>>,
+    windows: BTreeMap<Provider, Window>,
     /// How many answers of each kind a random fault could have struck.
     answers: BTreeMap<String, u64>,
     pub(crate) statistics: Statistics,
@@ -407,19 +404,12 @@ impl World {
             Provider::Shufti => self.config.shufti_limit,
         };
         let Some(Limit { calls, window }) = limit else { return Ok(()) };
-        let (now, window) = (self.now, self.paced(window));
-        let past = self.windows.entry(provider).or_default();
-        let age = |at: &Instant| Duration::from_millis(now.since(*at));
-        while past.front().is_some_and(|at| age(at) >= window) {
-            past.pop_front();
-        }
-        if past.len() >= usize::try_from(calls).unwrap_or(usize::MAX) {
-            let wait = past.front().map_or(window, |first| window.saturating_sub(age(first)));
+        let window = Span::saturating_from(self.paced(window));
+        let admitted = self.windows.entry(provider).or_default().admit(calls, window, self.now);
+        admitted.map_err(|wait| {
             self.statistics.of_mut(provider).limited += 1;
-            return Err(wait);
-        }
-        past.push_back(now);
-        Ok(())
+            wait.as_duration()
+        })
     }
 
     /// The random fault, if any, that strikes the next answer of this kind.
@@ -432,24 +422,42 @@ impl World {
         self.config.faults.answer(kind, *count)
     }
 
-    /// Issues a token of this life.
-    pub(crate) fn issue(&mut self, product: Product, ttl: Duration) -> String {
+    /// Issues a token by the rules of the product's provider.
+    pub(crate) fn issue(&mut self, product: Product) -> String {
         let now = self.now;
-        self.tokens.retain(|_, token| token.until > now);
+        self.tokens.retain(|_, (_, token)| token.standing(now) != Standing::Expired);
         let provider = product.provider();
         self.statistics.of_mut(provider).tokens += 1;
         let number = self.statistics.of_mut(provider).tokens;
-        let ttl = match self.config.faults.token(provider.as_str(), number) {
-            Some(percent) => ttl * u32::try_from(percent).unwrap_or(0) / 100,
-            None => ttl,
+        let (ttl, issue): (_, fn(Instant, Span) -> Issued) = match provider {
+            Provider::Shareid => (self.config.shareid_token_ttl, Issued::reusable),
+            Provider::Shufti => (self.config.shufti_token_ttl, Issued::single_use),
         };
+        let mut token = issue(now, Span::saturating_from(self.paced(ttl)));
+        if let Some(percent) = self.config.faults.token(provider.as_str(), number) {
+            token.revoke(self.later(ttl * percent / 100));
+        }
         let text = self.unique();
-        self.tokens.insert(text.clone(), Token { product, until: self.later(ttl) });
+        self.tokens.insert(text.clone(), (product, token));
         text
     }
 
-    /// Whether the token is good for this product now.
-    pub(crate) fn is_valid(&self, token: &str, product: Product) -> bool {
-        self.tokens.get(token).is_some_and(|token| token.product == product && token.until > self.now)
+    /// A call for this product carries this token. What is wrong with it stands in the log; the provider itself does not say.
+    pub(crate) fn present(&mut self, token: &str, product: Product) -> Result<(), &'static str> {
+        let known = self.tokens.get_mut(token).filter(|(of, _)| *of == product);
+        let Some((_, token)) = known else { return Err("unknown token") };
+        match token.present(self.now) {
+            Standing::Valid => Ok(()),
+            Standing::Expired => Err("expired token"),
+            Standing::Used => Err("used token"),
+            Standing::Revoked => Err("revoked token"),
+        }
+    }
+
+    /// Ends every token that was issued so far.
+    pub(crate) fn revoke_tokens(&mut self) {
+        for (_, token) in self.tokens.values_mut() {
+            token.revoke(self.now);
+        }
     }
 }
