@@ -1,18 +1,22 @@
-//! What every adapter of idv on an operating system shares: the clocks, random bits for jitter, whom to trust over TLS, stores behind
-//! one type, and threads for what blocks. An adapter's users meet it under the adapter's own name.
+//! What every adapter of idv on an operating system shares: the clocks, random bits for jitter, whom to trust over TLS, the words for a
+//! call that failed, stores behind one type, threads for what blocks, and what an asynchronous runtime has to give. An adapter's users meet it under the adapter's own name.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod clock;
 mod entropy;
 mod options;
+mod peer;
 mod pool;
+mod runtime;
 mod store;
 pub mod tls;
 
 pub use clock::{Clock, SystemClock};
 pub use entropy::Entropy;
 pub use options::Options;
+pub use peer::{Peer, Phase};
 pub use pool::{NotTaken, Pool};
+pub use runtime::Runtime;
 pub use store::{AnyStore, SharedMemory, StoreError};
 pub use tls::BadCertificates;
