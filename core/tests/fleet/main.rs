@@ -2,6 +2,8 @@
 #![allow(clippy::wildcard_enum_match_arm)] // A test names the actions it is about.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A helper of a test fails like a test.
 
+mod grants;
 mod rules;
+mod scene;
 mod wake;
 mod world;
