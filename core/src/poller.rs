@@ -69,7 +69,9 @@ enum Drive {
 /// What went wrong since the last usable answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Trouble {
+    /// How many pulls failed.
     failures: u8,
+    /// The latest pull was refused: another refusal would be the second in a row (R14).
     refused: bool,
 }
 
@@ -169,12 +171,6 @@ impl Poller {
         self.demand.is_some()
     }
 
-    /// Whether the credential was refused since the last usable answer.
-    #[must_use]
-    pub const fn was_refused(&self) -> bool {
-        self.trouble().refused || matches!(self.phase, Phase::Ended { end: End::Refused, .. })
-    }
-
     /// The deadline, or the end of the watch; `None` when it watches for ever.
     #[must_use]
     pub const fn bound(&self) -> Option<Instant> {
@@ -267,7 +263,7 @@ impl Poller {
     }
 
     fn fail(&mut self, cx: Cx<'_, Policy>, trouble: Trouble, retry_after: Option<Span>) {
-        let trouble = Trouble { failures: trouble.failures.saturating_add(1), ..trouble };
+        let trouble = Trouble { failures: trouble.failures.saturating_add(1), refused: false };
         let backoff = cx.policy.backoff.delay(trouble.failures, cx.entropy);
         let least = retry_after.map_or(Span::MIN, |span| span.min(cx.policy.retry_after_cap));
         let wait = cx.policy.cadence.max(backoff).max(least);

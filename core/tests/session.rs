@@ -518,6 +518,27 @@ fn r14_an_answer_between_two_refusals_forgives_the_first() {
 }
 
 #[test]
+fn r14_a_failure_between_two_refusals_breaks_the_row() {
+    // Refused, unreachable, refused: a replica without the new token, a restart of the provider, and the replica again.
+    let mut driver = Driver::confirming();
+    let trace = [Outcome::Refused, TIMED_OUT, Outcome::Refused, TIMED_OUT, Outcome::Refused];
+    for outcome in trace {
+        let op = driver.pull();
+        assert_eq!(ended(&driver.answer(op, outcome)), None);
+    }
+    driver.pull();
+    assert_eq!(
+        ended(&driver.pass(driver.policy.poller.patience())),
+        None,
+        "given up, which is a failure too"
+    );
+    for end in [None, Some((End::Refused, false))] {
+        let op = driver.pull();
+        assert_eq!(ended(&driver.answer(op, Outcome::Refused)), end);
+    }
+}
+
+#[test]
 fn r16_a_wrong_signature_for_a_known_id_is_a_hint_of_the_lowest_class() {
     let mut driver = Driver::settled(Verdict::Accepted, 1);
     driver.callback(Callback::WrongSignature);
