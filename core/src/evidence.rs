@@ -22,7 +22,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether routine pulls stop here (R7): a decision, a cancellation or a time-out. It may still be revised.
+    /// Whether routine pulls stop here (R7): a decision, a cancellation or a time-out, which may still be revised, and a deletion, which
+    /// ends the session as well.
     #[must_use]
     pub const fn settles(self) -> bool {
         match self {

@@ -151,7 +151,7 @@ pub struct Statement {
 /// One reason, as the provider gave it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Reason {
-    /// The provider's code, verbatim.
+    /// The provider's code, verbatim; empty where it gave words and no code.
     pub code: String,
     /// The provider's words, where it gave any.
     #[serde(skip_serializing_if = "Option::is_none")]

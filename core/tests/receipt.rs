@@ -1,10 +1,12 @@
 //! The receipt of one callback: what is answered when, and that 200 follows a commit only.
 #![allow(clippy::unwrap_used)]
 
-use idv_core::evidence::Callback;
+use idv_core::evidence::{Callback, ContentDigest, Outcome, Report, Verdict};
 use idv_core::machine::{Cx, Disposition, Machine, Next};
+use idv_core::poller::{self, Class};
 use idv_core::provider::Authenticity;
 use idv_core::receipt::{Action, Answer, Input, Policy, PolicyError, Receipt};
+use idv_core::session::{self, Session};
 use idv_core::store::{Commit, CommitReceipt, Journal, MemoryStore, Record, Recorded, TooLarge};
 use idv_core::time::{Instant, Span};
 use proptest::prelude::*;
@@ -78,6 +80,53 @@ fn g5_recorded_then_200_then_applied_and_a_twin_again_200() {
         );
         assert_eq!(receipt.next(&policy()), Next::Over);
     }
+}
+
+/// Accepted, declined, accepted again, each announced by the provider's callback: the third has the bytes of the first.
+#[test]
+fn r4_digests_never_silence_the_same_bytes_again_still_hint_and_lead_to_the_third_revision() {
+    let pulls = poller::Policy::builder(Span::secs(5), Span::mins(30)).build().unwrap();
+    let rules = session::Policy::confirm_by_pull(pulls);
+    let mut store = MemoryStore::new(10, 1_000);
+    let mut now = START;
+    let mut session = Session::new(Cx::new(now, &rules, 0));
+    let mut handed = Vec::new();
+    let histories = [
+        ("accepted", Verdict::Accepted, 1),
+        ("declined", Verdict::Declined, 2),
+        ("accepted", Verdict::Accepted, 1),
+    ];
+    for (nth, (body, verdict, content)) in histories.into_iter().enumerate() {
+        let report = Report { verdict: Some(verdict), content: ContentDigest(content) };
+        let mut receipt = start();
+        let head = Input::head("POST", JSON, None);
+        run(&mut receipt, &[head, Input::Chunk { len: 8 }, complete(Authenticity::Signed, true)]);
+        let actions = run(&mut receipt, &[Input::Committed(proof(7, body.as_bytes(), &mut store))]);
+        let duplicate = nth == 2;
+        let applied = actions
+            .iter()
+            .any(|action| matches!(action, Action::Apply { duplicate: known, .. } if *known == duplicate));
+        assert!(applied, "{actions:?}");
+
+        let callback = session::Input::Callback(Callback::Signed(report));
+        let _ = session.step(Cx::new(now, &rules, 0), callback);
+        assert!(session.poller().is_demanded(), "callback {nth} of {body} demands no pull");
+        now = now.after(Span::secs(6));
+        let _ = session.step(Cx::new(now, &rules, 0), session::Input::Tick);
+        assert_eq!(session.wants(), Some(Class::Confirming));
+        let _ = session.step(Cx::new(now, &rules, 0), session::Input::Granted);
+        let pulled =
+            session::Input::Pulled { op: session.poller().last_op(), outcome: Outcome::Report(report) };
+        for action in session.step(Cx::new(now, &rules, 0), pulled).actions {
+            if let session::Action::HandOver(revision) = action {
+                let number = revision.number;
+                handed.push((number, revision.verdict));
+                let _ =
+                    session.step(Cx::new(now, &rules, 0), session::Input::HandedOver { revision: number });
+            }
+        }
+    }
+    assert_eq!(handed, [(1, Verdict::Accepted), (2, Verdict::Declined), (3, Verdict::Accepted)]);
 }
 
 #[test]
