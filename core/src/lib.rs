@@ -68,6 +68,7 @@ extern crate std;
 pub mod backoff;
 pub mod budget;
 pub mod delivery;
+pub mod engine;
 pub mod evidence;
 pub mod fleet;
 pub mod http;

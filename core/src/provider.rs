@@ -133,6 +133,8 @@ pub struct CallbackReading {
     pub deviation: Option<&'static str>,
     /// What it means to the session.
     pub callback: Callback,
+    /// The verdict that it states, whoever vouches for it.
+    pub claims: Option<Verdict>,
     /// Why it could not be read; then `id` and `event` hold what could be.
     pub unreadable: Option<Unreadable>,
 }

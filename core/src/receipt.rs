@@ -7,7 +7,7 @@
 //!        │                  │                JSON and readable       │ deadline: 503 and Hint    │
 //!        │ not POST: 405    │ 400 401 413 415                        │ Disconnected: Hint        │
 //!        │ too large: 413   │ deadline: 503                          ▼                           │
-//!        │ deadline: 503    │                                       Late ────────────────────────┤
+//!        │ deadline: 503    │ no room: 503                          Late ────────────────────────┤
 //!        │                  │                                            Committed: Apply        │
 //!        └──────────────────┴────────────────────────────────────────────────────────────────────┘
 //! ```
@@ -194,7 +194,7 @@ pub enum Input {
     },
     /// The record is durable.
     Committed(CommitReceipt),
-    /// The record is not durable, and no commit of it will come.
+    /// The record is not durable, and no commit of it will come; or the body that arrives cannot be kept.
     StorageFailed {
         /// The number that [`Action::Record`] carried.
         op: u64,
@@ -373,8 +373,12 @@ impl Receipt {
                     self.state = State::Over;
                     Disposition::Applied
                 }
+                State::Receiving { .. } => {
+                    self.refuse(Refusal::Storage, actions);
+                    Disposition::Applied
+                }
                 State::Over => Disposition::Stale,
-                State::AwaitingHead { .. } | State::Receiving { .. } => Disposition::Illegal,
+                State::AwaitingHead { .. } => Disposition::Illegal,
             },
             Input::Disconnected => match self.state {
                 State::AwaitingHead { .. } | State::Receiving { .. } => {
@@ -452,6 +456,7 @@ impl Describe for Receipt {
         row("Receiving", "Chunk", "Over"),
         row("Receiving", "Complete", "Recording"),
         row("Receiving", "Complete", "Over"),
+        row("Receiving", "StorageFailed", "Over"),
         row("Receiving", "Disconnected", "Over"),
         row("Receiving", "Tick", "Over"),
         row("Recording", "Committed", "Over"),

@@ -38,6 +38,9 @@ pub struct Record<'a> {
     pub id: Option<&'a str>,
     /// The provider's own event word, where it could be read.
     pub event: Option<&'a str>,
+    /// What checking and reading it had to remark, without personal data: which rule and which secret matched, that two signature headers
+    /// differed, that it departs from the provider's documents. For people; nothing is decided by it.
+    pub remark: Option<&'a str>,
     /// When it arrived, in milliseconds since 1970-01-01 UTC. For people; nothing is decided by it.
     pub received_unix_ms: u64,
     /// The raw body.
@@ -52,6 +55,7 @@ impl fmt::Debug for Record<'_> {
             .field("authenticity", &self.authenticity)
             .field("id", &self.id)
             .field("event", &self.event)
+            .field("remark", &self.remark)
             .field("received_unix_ms", &self.received_unix_ms)
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
@@ -73,6 +77,8 @@ pub struct Recorded {
     pub id: Option<Box<str>>,
     /// See [`Record::event`].
     pub event: Option<Box<str>>,
+    /// See [`Record::remark`].
+    pub remark: Option<Box<str>>,
     /// See [`Record::received_unix_ms`].
     pub received_unix_ms: u64,
     /// See [`Record::body`].
@@ -89,6 +95,7 @@ impl Recorded {
             authenticity: self.authenticity,
             id: self.id.as_deref(),
             event: self.event.as_deref(),
+            remark: self.remark.as_deref(),
             received_unix_ms: self.received_unix_ms,
             body: &self.body,
         }

@@ -25,6 +25,7 @@ fn proof(op: u64, body: &[u8], store: &mut MemoryStore) -> CommitReceipt {
         authenticity: Authenticity::Signed,
         id: None,
         event: None,
+        remark: None,
         received_unix_ms: 0,
         body,
     };
@@ -246,6 +247,7 @@ fn r10_failed_storage_answers_503_and_hints() {
         authenticity: Authenticity::Signed,
         id: None,
         event: None,
+        remark: None,
         received_unix_ms: 0,
         body: b"{}",
     };

@@ -111,8 +111,10 @@ fn reading_is_right(
         place_is_inside(message.body, unreadable);
         discreet(Some(&unreadable.problem));
     }
-    let Callback::Signed(report) = reading.callback else { return };
     let statement = account.statement(message.body);
+    let stated = statement.as_ref().ok().and_then(|statement| statement.verdict);
+    assert_eq!(reading.claims, stated, "a body claims what it states");
+    let Callback::Signed(report) = reading.callback else { return };
     if report.verdict.is_some() {
         let statement = statement.expect("a body that reports a verdict has a statement");
         assert_eq!(statement.verdict, report.verdict, "the verdict handed over is the one that was adopted");
@@ -162,6 +164,7 @@ fn answer_is_right(
                         authenticity: checked.authenticity,
                         id: reading.id.as_deref(),
                         event: reading.event.as_deref(),
+                        remark: checked.remark.as_deref(),
                         received_unix_ms: 0,
                         body: message.body,
                     };

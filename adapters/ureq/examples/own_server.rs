@@ -91,6 +91,7 @@ impl Receiver {
             authenticity: checked.authenticity,
             id: reading.id.as_deref(),
             event: reading.event.as_deref(),
+            remark: checked.remark.as_deref(),
             received_unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
             body,
         };

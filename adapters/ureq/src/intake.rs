@@ -322,12 +322,14 @@ impl Ongoing {
 
     fn commit(&self, op: u64) -> Option<Input> {
         let payload = self.payload.get()?;
+        let remark = remark(Some(&payload.checked), Some(&payload.reading));
         let record = Record {
             provider: self.endpoint.provider.name(),
             digest: payload.checked.digest,
             authenticity: payload.checked.authenticity,
             id: payload.reading.id.as_deref(),
             event: payload.reading.event.as_deref(),
+            remark: remark.as_deref(),
             received_unix_ms: payload.received_unix_ms,
             body: &payload.body,
         };

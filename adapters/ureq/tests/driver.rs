@@ -291,6 +291,7 @@ fn r17_callbacks_before_the_opening_or_under_an_alias_learned_later_are_applied_
             authenticity: Authenticity::Signed,
             id: Some(id),
             event: None,
+            remark: None,
             received_unix_ms: 0,
             body: body.as_bytes(),
         };
@@ -320,6 +321,7 @@ fn r15_a_callback_with_an_endless_id_names_nobody_and_is_not_remembered() {
             authenticity: Authenticity::Signed,
             id: None,
             event: None,
+            remark: None,
             received_unix_ms: 0,
             body: body.as_bytes(),
         };
@@ -491,6 +493,7 @@ fn r10_a_record_that_was_not_applied_before_a_crash_is_applied_after_it() {
         authenticity: Authenticity::Signed,
         id: Some("ab-1"),
         event: None,
+        remark: None,
         received_unix_ms: 0,
         body: ACCEPTED.as_bytes(),
     };

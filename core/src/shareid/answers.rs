@@ -182,6 +182,14 @@ pub(super) fn statement(bytes: &[u8]) -> Result<Statement, Unreadable> {
     }
 }
 
+/// The verdict that a body states which could be read.
+pub(super) fn claimed(document: &Document<'_>) -> Option<Verdict> {
+    match (absence(document), document.detail()) {
+        (None, None) => document.reasons().verdict(),
+        (Some(_), _) | (_, Some(_)) => None,
+    }
+}
+
 /// What a body that could be read says.
 enum Said<'a> {
     /// There is no result yet.

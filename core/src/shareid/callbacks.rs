@@ -3,6 +3,7 @@
 //! A bearer proves who calls, not what the bytes are or when they were made; so even with it a callback is a reason to fetch and never
 //! evidence (G4). Without it anybody may post.
 
+use super::answers::claimed;
 use super::document::Document;
 use crate::evidence::Callback;
 use crate::http::Headers;
@@ -86,6 +87,7 @@ pub(super) fn read(bytes: &[u8], checked: &Checked) -> CallbackReading {
         event: None,
         deviation: None,
         callback,
+        claims: if reading.unreadable.is_none() { claimed(&document) } else { None },
         unreadable: reading.unreadable,
     }
 }

@@ -213,6 +213,7 @@ pub fn read_callback(body: &[u8], checked: &Checked) -> CallbackReading {
         alias: None,
         event: word.map(Cow::into_owned),
         callback,
+        claims: document.unreadable().is_none().then(|| event.and_then(Event::verdict)).flatten(),
         unreadable,
     }
 }

@@ -20,6 +20,7 @@ use super::{AsyncJournal, Journal, Record};
 ///     authenticity: Authenticity::Signed,
 ///     id: None,
 ///     event: None,
+///     remark: None,
 ///     received_unix_ms: 0,
 ///     body: b"{}",
 /// };
@@ -126,6 +127,7 @@ mod tests {
             authenticity: Authenticity::Signed,
             id: None,
             event: None,
+            remark: None,
             received_unix_ms: 0,
             body: b"{}",
         };

@@ -131,7 +131,7 @@ impl MemoryStore {
 
 /// The bytes of a record that its sender chooses.
 fn size(record: &Record<'_>) -> u64 {
-    let words = [record.id, record.event].into_iter().flatten();
+    let words = [record.id, record.event, record.remark].into_iter().flatten();
     words.fold(record.body.len() as u64, |bytes, word| bytes.saturating_add(word.len() as u64))
 }
 
@@ -174,6 +174,7 @@ impl Journal for MemoryStore {
                 authenticity: record.authenticity,
                 id: record.id.map(Into::into),
                 event: record.event.map(Into::into),
+                remark: record.remark.map(Into::into),
                 received_unix_ms: record.received_unix_ms,
                 body: record.body.into(),
             },
@@ -276,6 +277,7 @@ mod tests {
             authenticity,
             id: Some("r-1"),
             event: None,
+            remark: None,
             received_unix_ms: 5,
             body,
         }

@@ -43,6 +43,8 @@ proptest! {
             prop_assert!(matches!(reading.callback, Callback::Unsigned | Callback::WrongSignature), "{:?}", reading);
             prop_assert_eq!(reading.callback == Callback::Unsigned, !guarded_by_bearer);
             prop_assert_eq!(reading.event, None);
+            let stated = account.statement(&body).ok().and_then(|statement| statement.verdict);
+            prop_assert_eq!(reading.claims, stated, "a body claims what it states");
             let is_json = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body).is_ok();
             prop_assert!(!is_json || reading.unreadable.is_none(), "R19: {:?}", reading.unreadable);
         }

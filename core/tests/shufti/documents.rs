@@ -49,6 +49,7 @@ fn every_sample_is_read_as_answer_and_as_callback() {
         let report = Report { verdict: event.verdict(), content: content(body) };
         let expected = if event.is_signal() { Callback::SignedSignal } else { Callback::Signed(report) };
         assert_eq!(read.callback, expected, "{event}");
+        assert_eq!(read.claims, event.verdict(), "{event}");
 
         let pulled = pull(&account(), reference, 200, body);
         let is_invalid = event == Event::RequestInvalid;
@@ -79,7 +80,7 @@ fn r19_the_malformed_samples_say_line_column_and_what_was_expected() {
         let read = signed_callback(body);
         assert_eq!(read.unreadable.as_ref(), Some(unreadable));
         assert_eq!(read.event.as_deref(), event.map(Event::as_str));
-        assert_eq!(read.callback, Callback::SignedSignal);
+        assert_eq!((read.callback, read.claims), (Callback::SignedSignal, None));
     }
     let pulled = pull(&account(), "17374217", 200, ACCEPTED);
     assert!(matches!(pulled.outcome, Outcome::Failed(Fault { kind: FaultKind::Malformed, .. })));

@@ -23,6 +23,7 @@ fn proof(op: u64, duplicate: bool) -> Option<CommitReceipt> {
         authenticity: Authenticity::Signed,
         id: None,
         event: None,
+        remark: None,
         received_unix_ms: 0,
         body: b"{}",
     };

@@ -140,6 +140,7 @@ fn g5_stopping_in_a_storm_answers_200_for_nothing_that_is_not_recorded() {
         authenticity: Authenticity::Signed,
         id: Some("order-1"),
         event: Some(ACCEPTED),
+        remark: None,
         received_unix_ms: 0,
         body: body.as_bytes(),
     };

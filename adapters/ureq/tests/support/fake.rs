@@ -142,7 +142,17 @@ impl Provider for Fake {
             Authenticity::Unsigned => Callback::Unsigned,
             Authenticity::Wrong | Authenticity::Missing => Callback::WrongSignature,
         };
-        CallbackReading { id, id_member: None, alias: None, deviation: None, event, callback, unreadable }
+        let claims = text(body).ok().and_then(verdict);
+        CallbackReading {
+            id,
+            id_member: None,
+            alias: None,
+            deviation: None,
+            event,
+            callback,
+            claims,
+            unreadable,
+        }
     }
 
     fn statement(&self, body: &[u8]) -> Result<Statement, Unreadable> {
