@@ -62,15 +62,18 @@ pub(crate) struct Arguments {
     /// Under which header Shufti signs.
     #[arg(long, value_enum, default_value = "signature")]
     signature_header: HeaderArgument,
-    /// How many of a hundred callbacks go wrong: lost, late, twice, wrong key, answer lost.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    callback_faults: u8,
+    /// How many of a hundred callbacks, answers and tokens go wrong, where the three options below say nothing else.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = percent())]
+    fault_rate: u8,
+    /// How many of a hundred callbacks go wrong: lost, late, overtaken, twice, replayed, wrong key, answer lost.
+    #[arg(long, value_name = "PERCENT", value_parser = percent())]
+    callback_faults: Option<u8>,
     /// How many of a hundred answers go wrong: slow, cut off, lost, 5xx, 524 with HTML.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    answer_faults: u8,
+    #[arg(long, value_name = "PERCENT", value_parser = percent())]
+    answer_faults: Option<u8>,
     /// How many of a hundred tokens die early.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    token_faults: u8,
+    #[arg(long, value_name = "PERCENT", value_parser = percent())]
+    token_faults: Option<u8>,
     /// Decides which ones; the same seed strikes the same ones.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
@@ -80,6 +83,11 @@ pub(crate) struct Arguments {
     /// Print one JSON object for each thing that happens.
     #[arg(long)]
     json: bool,
+}
+
+/// A share of a hundred.
+fn percent() -> clap::builder::RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(..=100)
 }
 
 /// Under which header.
@@ -129,11 +137,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         scenarios,
         default_scenario: arguments.scenario.clone(),
         faults: Faults {
-            seed: arguments.seed,
-            callback_percent: arguments.callback_faults,
-            answer_percent: arguments.answer_faults,
-            token_percent: arguments.token_faults,
-            ..Faults::default()
+            callback_percent: arguments.callback_faults.unwrap_or(arguments.fault_rate),
+            answer_percent: arguments.answer_faults.unwrap_or(arguments.fault_rate),
+            token_percent: arguments.token_faults.unwrap_or(arguments.fault_rate),
+            ..Faults::rate(arguments.seed, arguments.fault_rate)
         },
         ..Config::default()
     };

@@ -143,7 +143,8 @@ pub struct Limit {
 pub struct Faults {
     /// Decides which calls and callbacks are struck.
     pub seed: u64,
-    /// How many of a hundred callbacks are lost, late, sent twice, signed with a wrong key or have their answer lost.
+    /// How many of a hundred callbacks are lost, late, overtaken by the next one, sent twice, replayed later, signed with a wrong key
+    /// at first, or have their answer lost.
     pub callback_percent: u8,
     /// How many of a hundred answers to pulls and token requests are slow, cut off, lost, 5xx or 524 with HTML.
     pub answer_percent: u8,

@@ -9,7 +9,11 @@ pub(crate) enum CallbackFault {
     Lost,
     /// By so many seconds of the provider's time.
     Late(u64),
+    /// After the one that follows it.
+    Overtaken,
     Twice,
+    /// Once more after so many seconds of the provider's time.
+    Replayed(u64),
     /// Its first attempt is signed with another key.
     WrongKey,
     /// The answer to its first attempt is.
@@ -17,14 +21,28 @@ pub(crate) enum CallbackFault {
 }
 
 impl Faults {
+    /// Everything goes wrong equally often: so many of a hundred callbacks, answers and tokens.
+    #[must_use]
+    pub fn rate(seed: u64, percent: u8) -> Self {
+        Self {
+            seed,
+            callback_percent: percent,
+            answer_percent: percent,
+            token_percent: percent,
+            ..Self::default()
+        }
+    }
+
     /// What strikes the `n`-th callback of a verification.
     pub(crate) fn callback(&self, id: &str, n: u64) -> Option<CallbackFault> {
         let entropy = self.struck("callback", id, n, self.callback_percent)?;
-        Some(match entropy % 5 {
+        Some(match entropy % 7 {
             0 => CallbackFault::Lost,
-            1 => CallbackFault::Late(1 + entropy / 5 % 600),
-            2 => CallbackFault::Twice,
-            3 => CallbackFault::WrongKey,
+            1 => CallbackFault::Late(1 + entropy / 7 % 600),
+            2 => CallbackFault::Overtaken,
+            3 => CallbackFault::Twice,
+            4 => CallbackFault::Replayed(1 + entropy / 7 % 3_600),
+            5 => CallbackFault::WrongKey,
             _ => CallbackFault::AnswerLost,
         })
     }
@@ -74,19 +92,25 @@ mod tests {
 
     #[test]
     fn a_seed_strikes_the_same_again_and_about_as_often_as_asked() {
-        let faults = Faults {
-            seed: 7,
-            callback_percent: 30,
-            answer_percent: 30,
-            token_percent: 100,
-            ..Faults::default()
-        };
+        let faults = Faults { token_percent: 100, ..Faults::rate(7, 30) };
         let struck: Vec<_> = (0..2_000).map(|n| faults.callback("kyc-1", n)).collect();
         assert_eq!(struck, (0..2_000).map(|n| faults.callback("kyc-1", n)).collect::<Vec<_>>());
         let count = struck.iter().flatten().count();
         assert!((500..700).contains(&count), "{count}");
         let other = Faults { seed: 8, ..faults };
         assert_ne!(struck, (0..2_000).map(|n| other.callback("kyc-1", n)).collect::<Vec<_>>());
+        let kind = |fault: &CallbackFault| match fault {
+            CallbackFault::Lost => 0,
+            CallbackFault::Late(_) => 1,
+            CallbackFault::Overtaken => 2,
+            CallbackFault::Twice => 3,
+            CallbackFault::Replayed(_) => 4,
+            CallbackFault::WrongKey => 5,
+            CallbackFault::AnswerLost => 6,
+        };
+        let mut kinds = [0; 7];
+        struck.iter().flatten().for_each(|fault| kinds[kind(fault)] += 1);
+        assert!(kinds.iter().all(|count| (50..130).contains(count)), "{kinds:?}");
         assert!((0..100).all(|n| faults.token("t", n).is_some()));
         assert!((0..100).all(|n| Faults::default().answer("t", n).is_none()));
     }

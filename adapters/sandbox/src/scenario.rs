@@ -169,8 +169,10 @@ pub enum AnswerFault {
     Truncated,
     /// The connection ends before an answer: the call took effect, the answer is lost.
     Lost,
-    /// 429 with `Retry-After`.
+    /// 429 with `Retry-After` in seconds.
     RateLimited,
+    /// 429 with `Retry-After` as a date.
+    RateLimitedUntil,
     /// A redirect.
     Redirect,
     /// 200 with a body that is no JSON.

@@ -56,6 +56,7 @@ fn shufti() -> Vec<Scenario> {
         AnswerFault::Malformed,
         AnswerFault::Redirect,
         AnswerFault::RateLimited,
+        AnswerFault::RateLimitedUntil,
         AnswerFault::WrongKey,
     ]
     .map(Some)
@@ -201,6 +202,7 @@ fn shareid() -> Vec<Scenario> {
         AnswerFault::Malformed,
         AnswerFault::Redirect,
         AnswerFault::RateLimited,
+        AnswerFault::RateLimitedUntil,
     ]
     .map(Some)
     .to_vec();

@@ -12,10 +12,13 @@ use idv_ureq::{Client, Transport};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The most callbacks in flight at once; more wait their turn.
 const MOST_WORKERS: usize = 64;
+
+/// How far ahead the date of [`AnswerFault::RateLimitedUntil`] lies. It has no fractions of a second, so that at least one is left.
+const UNTIL: Duration = Duration::from_secs(2);
 
 /// What the threads share.
 pub(crate) struct Shared {
@@ -207,6 +210,13 @@ fn reply(world: &World, provider: Provider, answer: Answer) -> Reply {
         Some(AnswerFault::ServerError) => plain(500, "text/plain", b"Internal Server Error".to_vec()),
         Some(AnswerFault::RateLimited) => plain(429, "text/plain", b"Too Many Requests".to_vec())
             .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
+        Some(AnswerFault::RateLimitedUntil) => {
+            let limited = plain(429, "text/plain", b"Too Many Requests".to_vec());
+            match HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now() + UNTIL)) {
+                Ok(date) => limited.with_header(RETRY_AFTER, date),
+                Err(_) => limited,
+            }
+        }
         Some(AnswerFault::Redirect) => {
             plain(302, "text/plain", Vec::new()).with_header(LOCATION, HeaderValue::from_static("/elsewhere"))
         }

@@ -342,8 +342,8 @@ fn g8_the_same_seed_strikes_the_same_verifications() {
             });
             truths.then_some(())
         });
-        // The latest callbacks come 6 ms late.
-        std::thread::sleep(Duration::from_millis(20));
+        // The latest callbacks come 36 ms late.
+        std::thread::sleep(Duration::from_millis(60));
         let deliveries = until("an end of every delivery", || {
             let deliveries = sandbox.deliveries();
             deliveries.iter().all(|delivery| delivery.fate != Fate::Waiting).then_some(deliveries)

@@ -12,6 +12,7 @@ mod common;
 
 use common::*;
 use idv_core::evidence::{NotReady, Outcome, Verdict};
+use idv_core::http::retry_after;
 use idv_core::provider::Provider as _;
 use idv_core::provider::TokenAnswer;
 use idv_core::shufti::signature::{self, Rule, Verifier};
@@ -240,6 +241,7 @@ fn answers_go_wrong_in_the_order_that_the_scenario_says() {
         Some(AnswerFault::ServerError),
         None,
         Some(AnswerFault::RateLimited),
+        Some(AnswerFault::RateLimitedUntil),
         Some(AnswerFault::Redirect),
         Some(AnswerFault::Malformed),
         Some(AnswerFault::WrongKey),
@@ -254,14 +256,19 @@ fn answers_go_wrong_in_the_order_that_the_scenario_says() {
     let sandbox = Sandbox::start(config).unwrap();
     sandbox.create(Create::new(Product::Shufti).id("broken-1").scenario("broken")).unwrap();
     sandbox.create(Create::new(Product::Shufti).id("cut-1").scenario("cut")).unwrap();
-    let statuses: Vec<_> = (0..9).map(|_| status(&sandbox, "broken-1")).collect();
+    let statuses: Vec<_> = (0..10).map(|_| status(&sandbox, "broken-1")).collect();
     let codes: Vec<_> = statuses.iter().map(|received| received.status).collect();
-    assert_eq!(codes, [524, 500, 200, 429, 302, 200, 200, 200, 200]);
+    assert_eq!(codes, [524, 500, 200, 429, 429, 302, 200, 200, 200, 200]);
     assert!(statuses[0].body.starts_with(b"<html>") && header(&statuses[0], "signature").is_none());
     assert_eq!(header(&statuses[3], "retry-after"), Some("1"));
-    assert!(serde_json::from_slice::<serde_json::Value>(&statuses[5].body).is_err());
+    assert!(header(&statuses[4], "retry-after").unwrap().ends_with(" GMT"));
+    for limited in &statuses[3..=4] {
+        let wait = limited.lend(|answer| retry_after(answer.headers, None)).unwrap();
+        assert!((1_000..=3_000).contains(&wait.as_millis()), "{wait:?}");
+    }
+    assert!(serde_json::from_slice::<serde_json::Value>(&statuses[6].body).is_err());
     let signed: Vec<_> = statuses.iter().map(|received| is_signed(received, Rule::After)).collect();
-    assert_eq!(signed, [false, false, true, false, false, false, false, false, true]);
+    assert_eq!(signed, [false, false, true, false, false, false, false, false, false, true]);
     let url = format!("{}/status", sandbox.shufti_url());
     let ask = || try_call("POST", &url, &[("authorization", &basic())], r#"{"reference":"cut-1"}"#);
     assert_eq!(ask().unwrap_err().kind, idv_core::evidence::FaultKind::Truncated);
@@ -269,7 +276,7 @@ fn answers_go_wrong_in_the_order_that_the_scenario_says() {
     let begun = std::time::Instant::now();
     assert_eq!(ask().unwrap().status, 200);
     assert!(begun.elapsed() >= Duration::from_millis(80));
-    assert_eq!(sandbox.statistics().shufti.faults, 10);
+    assert_eq!(sandbox.statistics().shufti.faults, 11);
 }
 
 #[test]

@@ -14,9 +14,15 @@ use serde_json::Map;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a callback is held back for another to overtake it, in the provider's time.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
 /// A callback ready to be sent.
+#[derive(Clone)]
 pub(super) struct Prepared {
     verification: usize,
+    /// Which of the verification's callbacks it is, from 1.
+    ordinal: u64,
     event: String,
     body: Arc<[u8]>,
     key: Key,
@@ -26,6 +32,8 @@ pub(super) struct Prepared {
 
 /// A delivery on its way.
 pub(super) struct Outgoing {
+    verification: usize,
+    ordinal: u64,
     machine: delivery::Delivery,
     record: Delivery,
     to: String,
@@ -70,32 +78,69 @@ impl World {
         for _ in 0..callback.copies {
             let Some(verification) = self.verifications.get_mut(index) else { return };
             verification.callbacks += 1;
-            let fault = self.config.faults.callback(&verification.id, verification.callbacks);
-            let (mut after, mut answers_lost, mut first_key, mut twice) =
-                (callback.after, callback.answers_lost, None, 1);
+            let ordinal = verification.callbacks;
+            let fault = self.config.faults.callback(&verification.id, ordinal);
+            let prepared = Prepared {
+                verification: index,
+                ordinal,
+                event: event.to_owned(),
+                body: Arc::clone(&body),
+                key: callback.key,
+                answers_lost: callback.answers_lost + u32::from(fault == Some(CallbackFault::AnswerLost)),
+                first_key: (fault == Some(CallbackFault::WrongKey)).then_some(Key::Wrong),
+            };
             match fault {
-                None => {}
-                Some(CallbackFault::Lost) => twice = 0,
-                Some(CallbackFault::Twice) => twice = 2,
-                Some(CallbackFault::Late(secs)) => after += Duration::from_secs(secs),
-                Some(CallbackFault::AnswerLost) => answers_lost += 1,
-                Some(CallbackFault::WrongKey) => first_key = Some(Key::Wrong),
-            }
-            for _ in 0..twice {
-                let prepared = Prepared {
-                    verification: index,
-                    event: event.to_owned(),
-                    body: Arc::clone(&body),
-                    key: callback.key,
-                    answers_lost,
-                    first_key,
-                };
-                if after.is_zero() {
-                    self.send(&prepared);
-                } else {
-                    self.set(self.later(after), Timer::Send(Box::new(prepared)));
+                None | Some(CallbackFault::AnswerLost | CallbackFault::WrongKey) => {
+                    self.send_after(callback.after, prepared);
+                }
+                Some(CallbackFault::Lost) => {}
+                Some(CallbackFault::Late(secs)) => {
+                    self.send_after(callback.after + Duration::from_secs(secs), prepared);
+                }
+                Some(CallbackFault::Overtaken) if callback.after.is_zero() => self.hold(index, prepared),
+                Some(CallbackFault::Overtaken) => self.send_after(callback.after + LONGEST_HOLD, prepared),
+                Some(CallbackFault::Twice) => {
+                    self.send_after(callback.after, prepared.clone());
+                    self.send_after(callback.after, prepared);
+                }
+                Some(CallbackFault::Replayed(secs)) => {
+                    self.send_after(callback.after, prepared.clone());
+                    self.send_after(callback.after + Duration::from_secs(secs), prepared);
                 }
             }
+        }
+    }
+
+    fn send_after(&mut self, after: Duration, prepared: Prepared) {
+        if after.is_zero() {
+            self.send(&prepared);
+        } else {
+            self.set(self.later(after), Timer::Send(Box::new(prepared)));
+        }
+    }
+
+    /// Holds a callback back until one that was made later has arrived.
+    fn hold(&mut self, index: usize, prepared: Prepared) {
+        self.release(index);
+        self.set(self.later(LONGEST_HOLD), Timer::Release { verification: index, ordinal: prepared.ordinal });
+        if let Some(verification) = self.verifications.get_mut(index) {
+            verification.held = Some(Box::new(prepared));
+        }
+    }
+
+    /// Sends the callback that is held back.
+    fn release(&mut self, index: usize) {
+        let held = self.verifications.get_mut(index).and_then(|verification| verification.held.take());
+        if let Some(prepared) = held {
+            self.send(&prepared);
+        }
+    }
+
+    /// Sends the callback that is held back, if it is this one or an earlier one.
+    pub(super) fn release_up_to(&mut self, index: usize, ordinal: u64) {
+        let held = self.verifications.get(index).and_then(|verification| verification.held.as_ref());
+        if held.is_some_and(|held| held.ordinal <= ordinal) {
+            self.release(index);
         }
     }
 
@@ -115,6 +160,8 @@ impl World {
             fate: Fate::Waiting,
         };
         let outgoing = Outgoing {
+            verification: prepared.verification,
+            ordinal: prepared.ordinal,
             machine: delivery::Delivery::new(),
             record,
             to,
@@ -236,7 +283,9 @@ impl World {
             then: outgoing.record.fate,
         };
         let provider = outgoing.record.provider;
+        let (verification, ordinal) = (outgoing.verification, outgoing.ordinal);
         self.note(provider, what);
+        self.release_up_to(verification, ordinal);
     }
 
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {

@@ -2,6 +2,8 @@
 //! returned, callbacks to be posted are put into `jobs`.
 
 mod deliveries;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use deliveries::Job;
 
@@ -62,6 +64,8 @@ pub(crate) struct Verification {
     pub(crate) last_pull: Option<Instant>,
     pub(crate) not_ready: u32,
     callbacks: u64,
+    /// A callback that waits for the next one to overtake it.
+    held: Option<Box<Prepared>>,
 }
 
 /// An event with what its body says.
@@ -100,6 +104,7 @@ enum Timer {
     Happen { verification: usize, step: usize },
     TimeOut { verification: usize },
     Send(Box<Prepared>),
+    Release { verification: usize, ordinal: u64 },
     Delivery(u64),
 }
 
@@ -243,6 +248,7 @@ impl World {
                     }
                 }
                 Timer::Send(prepared) => self.send(&prepared),
+                Timer::Release { verification, ordinal } => self.release_up_to(verification, ordinal),
                 Timer::Delivery(number) => self.step(number, delivery::Input::Tick),
             }
         }
@@ -297,6 +303,7 @@ impl World {
             pulls: 0,
             last_pull: None,
             callbacks: 0,
+            held: None,
         });
         let timeline = scenario.timeline.as_slice();
         let mut begun = None;
