@@ -51,6 +51,19 @@ impl Identity {
             .with_single_cert(vec![self.certificate.clone()], key);
         Arc::new(config.unwrap())
     }
+
+    /// A client that trusts this certificate alone.
+    pub(crate) fn client_config(&self) -> Arc<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Arc::new(config)
+    }
 }
 
 fn params(names: &[&str]) -> rcgen::CertificateParams {

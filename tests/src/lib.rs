@@ -1,6 +1,8 @@
 //! What the tests of the workspace share: the laws that hold for every machine, one [`laws::Subject`] per machine to hold it to them,
-//! and for the tests over sockets a driver with its clock and store in hand ([`driving`]) and peers that say any bytes ([`wire`]).
+//! and for the tests over sockets a driver with its clock and store in hand ([`driving`]) and peers that say any bytes ([`wire`]). The
+//! suite that every adapter passes is in [`conformance`].
 
+pub mod conformance;
 pub mod driving;
 pub mod identity;
 pub mod laws;
