@@ -9,6 +9,8 @@ mod options;
 mod peer;
 mod pool;
 mod runtime;
+#[cfg(feature = "smol")]
+mod smol_runtime;
 mod store;
 pub mod tls;
 
@@ -18,5 +20,7 @@ pub use options::Options;
 pub use peer::{Peer, Phase};
 pub use pool::{NotTaken, Pool};
 pub use runtime::Runtime;
+#[cfg(feature = "smol")]
+pub use smol_runtime::Smol;
 pub use store::{AnyStore, SharedMemory, StoreError};
 pub use tls::BadCertificates;

@@ -34,6 +34,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         listener: &Self::Listener,
     ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
+    /// Closes a connection by a reset in place of an orderly end, where the runtime can. Only the sandbox wants that, to show clients a
+    /// connection that breaks. As it stands: drops the stream.
+    fn abort(&self, stream: Self::Stream) {
+        drop(stream);
+    }
+
     /// Ends after this long; a little later on a busy machine, and much later where the computer sleeps meanwhile.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 
