@@ -1,10 +1,11 @@
 //! Which certificates are trusted, and what to say when one is not.
 
 use crate::Options;
-use rustls::{CertificateError, Error, RootCertStore};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::fmt;
+use std::sync::Arc;
 
 /// A certificate file that could not be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,14 +47,28 @@ pub fn roots_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadCer
 /// # Errors
 /// As for [`roots_from_pem`].
 pub fn roots(options: &Options) -> Result<RootCertStore, BadCertificates> {
-    let Some(pem) = &options.roots_pem else {
-        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    };
+    let Some(pem) = &options.roots_pem else { return Ok(public_roots()) };
     let mut store = RootCertStore::empty();
     for certificate in roots_from_pem(pem)? {
         store.add(certificate).map_err(|error| BadCertificates(error.to_string()))?;
     }
     Ok(store)
+}
+
+/// The public authorities, as Mozilla lists them.
+#[must_use]
+pub fn public_roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+/// A client that trusts these, with ring for cryptography whatever else is in the process.
+///
+/// # Errors
+/// rustls refuses its own defaults.
+pub fn client_config(roots: RootCertStore) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// What is wrong with a TLS connection, in words that say what to do about it.
