@@ -155,20 +155,6 @@ pub struct Policy {
     pub jitter_percent: u8,
 }
 
-impl Policy {
-    /// ShareID: exactly 200 within 3000 ms (`doc.shareid.ai`, get-result-authenticate, get-result-onboarding).
-    pub const SHAREID: Self = Self {
-        timeout: crate::shareid::contract::CALLBACK_TIMEOUT,
-        success: Success::Exactly200,
-        schedule: Schedule::SHAREID,
-        jitter_percent: 0,
-    };
-
-    /// Shufti Pro. Its support centre names 200 as success, `developers.shuftipro.com/docs/verification_endpoints/callback_logs` any 2xx;
-    /// neither gives a time limit for one attempt. Taken here is what satisfies either reading: exactly 200, within ShareID's 3000 ms.
-    pub const SHUFTI: Self = Self { schedule: Schedule::SHUFTI, ..Self::SHAREID };
-}
-
 /// The waits between attempts: one attempt more than there are waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Schedule {
@@ -177,15 +163,23 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// ShareID: 4 attempts, 5 minutes, 1 hour and 24 hours apart (`doc.shareid.ai`, get-result-onboarding, get-result-authenticate). What
-    /// the waits are counted from is not documented.
-    pub const SHAREID: Self = Self::of(&crate::shareid::contract::CALLBACK_RETRIES);
-
-    /// Shufti Pro: 10 attempts, 15 seconds apart (support centre; whether these are the gap or the time limit is not clear there).
-    pub const SHUFTI: Self = {
-        use crate::shufti::contract::{CALLBACK_ATTEMPTS, CALLBACK_INTERVAL};
-        Self::of(&[CALLBACK_INTERVAL; CALLBACK_ATTEMPTS as usize - 1])
-    };
+    /// One attempt, then one more after each of these waits. More than 15 of them do not compile.
+    ///
+    /// ```
+    /// # use idv_core::{delivery::Schedule, time::Span};
+    /// const DAILY: Schedule = Schedule::of([Span::hours(24), Span::hours(24)]);
+    /// assert_eq!(DAILY.attempts(), 3);
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # use idv_core::{delivery::Schedule, time::Span};
+    /// const TOO_MANY: Schedule = Schedule::of([Span::hours(24); 16]);
+    /// ```
+    #[must_use]
+    pub const fn of<const N: usize>(waits: [Span; N]) -> Self {
+        const { assert!(N <= MOST_WAITS, "a delivery makes at most 16 attempts") };
+        Self::first(&waits)
+    }
 
     /// `attempts` attempts, each `wait` after the end of the one before.
     ///
@@ -209,11 +203,11 @@ impl Schedule {
         if waits.len() > MOST_WAITS {
             return Err(ScheduleError::TooMany { attempts: waits.len().saturating_add(1) });
         }
-        Ok(Self::of(waits))
+        Ok(Self::first(waits))
     }
 
     /// The first waits of these, as many as there is room for.
-    const fn of(mut rest: &[Span]) -> Self {
+    const fn first(mut rest: &[Span]) -> Self {
         let mut waits = [Span::MIN; MOST_WAITS];
         let mut free: &mut [Span] = &mut waits;
         let mut len = 0;

@@ -25,9 +25,6 @@ use text::{decode, is_text, parts};
 /// The deepest nesting that is read, the body itself included. The providers' own bodies reach 8.
 pub const MAX_DEPTH: usize = 127;
 
-/// Members on which a verdict hangs: a body that repeats one of them at its top level could be read in two ways, and is not read at all.
-pub const UNREPEATABLE: [&str; 5] = ["reference", "event", "applicant_id", "flow_id", "reasons"];
-
 /// A body as text: without its byte order mark, and with U+FFFD in place of bytes that are not UTF-8. Lines and columns are counted in
 /// this text.
 pub struct Body<'a> {
@@ -56,10 +53,11 @@ impl<'a> Body<'a> {
         &self.text
     }
 
-    /// Reads the body as a JSON object.
+    /// Reads the body as a JSON object. The members `unrepeatable` are those on which its meaning hangs: a body that repeats one of them at
+    /// its top level could be read in two ways, and is not read at all.
     #[must_use]
-    pub fn object(&self) -> Reading<'_> {
-        read_object(&self.text)
+    pub fn object(&self, unrepeatable: &[&str]) -> Reading<'_> {
+        read_object(&self.text, unrepeatable)
     }
 }
 
@@ -82,7 +80,7 @@ impl<'a> Reading<'a> {
     /// The members, if the body could be read.
     ///
     /// # Errors
-    /// The body is no JSON object, repeats one of [`UNREPEATABLE`], or is nested deeper than [`MAX_DEPTH`].
+    /// The body is no JSON object, repeats a member that it must not, or is nested deeper than [`MAX_DEPTH`].
     pub fn complete(self) -> Result<Object<'a>, Unreadable> {
         match self.unreadable {
             None => Ok(self.object),
@@ -132,13 +130,13 @@ impl fmt::Debug for Object<'_> {
     }
 }
 
-fn read_object(text: &str) -> Reading<'_> {
+fn read_object<'a>(text: &'a str, unrepeatable: &[&str]) -> Reading<'a> {
     let mut object = Object { text: text.trim(), members: Vec::with_capacity(16) };
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Collect(&mut object.members).deserialize(&mut reader).and_then(|()| reader.end());
     let unreadable = match read {
         Err(error) => Some(explain(&error, text)),
-        Ok(()) => repeated(text, &object).or_else(|| too_deep(text)),
+        Ok(()) => repeated(text, &object, unrepeatable).or_else(|| too_deep(text)),
     };
     Reading { object, unreadable }
 }
@@ -196,8 +194,8 @@ fn explain(error: &serde_json::Error, text: &str) -> Unreadable {
 }
 
 /// Finds a repeated member that must not be.
-fn repeated(text: &str, object: &Object<'_>) -> Option<Unreadable> {
-    UNREPEATABLE.iter().find_map(|name| {
+fn repeated(text: &str, object: &Object<'_>, unrepeatable: &[&str]) -> Option<Unreadable> {
+    unrepeatable.iter().find_map(|name| {
         let mut keys = object.members.iter().map(|(key, _)| key.get()).filter(|key| is_text(key, name));
         let (_, second) = (keys.next()?, keys.next()?);
         let offset = (second.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);

@@ -39,11 +39,9 @@ use crate::time::{Instant, Span};
 use answer::Refusal;
 use core::fmt;
 
-/// How long ShareID waits for its 200 (`doc.shareid.ai` get-result-onboarding: 3000 ms). Shufti's documents name no shorter time.
-pub const PROVIDER_WAITS: Span = crate::shareid::contract::CALLBACK_TIMEOUT;
-
-/// The default of [`PolicyBuilder::answer_within`]: what is left of the provider's 3000 ms is for the network.
-pub const ANSWER_WITHIN: Span = Span::millis(2_500);
+/// How long a provider is taken to wait for its 200 where nothing else is said. What each one's documents say stands in its rules
+/// ([`crate::rules::Rules::callback_timeout`]).
+pub const PROVIDER_WAITS: Span = Span::millis(3_000);
 
 /// The rules one endpoint answers by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -56,7 +54,7 @@ impl Policy {
     /// Starts a policy that takes bodies of up to `body_cap` bytes; see [`crate::provider::Provider::callback_body_cap`].
     #[must_use]
     pub const fn builder(body_cap: u64) -> PolicyBuilder {
-        PolicyBuilder { body_cap, answer_within: ANSWER_WITHIN, provider_waits: PROVIDER_WAITS }
+        PolicyBuilder { body_cap, answer_within: None, provider_waits: PROVIDER_WAITS }
     }
 
     /// The largest body that is taken, in bytes. A receiver that collects the body needs to hold no more.
@@ -76,15 +74,16 @@ impl Policy {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PolicyBuilder {
     body_cap: u64,
-    answer_within: Span,
+    answer_within: Option<Span>,
     provider_waits: Span,
 }
 
 impl PolicyBuilder {
-    /// The time from the first byte of the request head to the answer; [`ANSWER_WITHIN`] unless set.
+    /// The time from the first byte of the request head to the answer. Unless set, five sixths of the provider's, 2500 ms of 3000 ms: the
+    /// rest is for the network.
     #[must_use]
     pub const fn answer_within(mut self, span: Span) -> Self {
-        self.answer_within = span;
+        self.answer_within = Some(span);
         self
     }
 
@@ -103,13 +102,15 @@ impl PolicyBuilder {
         if self.body_cap == 0 {
             return Err(PolicyError::NoBody);
         }
-        if self.answer_within.as_millis() >= self.provider_waits.as_millis() {
-            return Err(PolicyError::AnswersTooLate {
-                answer_within: self.answer_within,
-                provider_waits: self.provider_waits,
-            });
+        let provider_waits = self.provider_waits;
+        let answer_within = match self.answer_within {
+            Some(span) => span,
+            None => Span::millis(provider_waits.as_millis() - provider_waits.as_millis() / 6),
+        };
+        if answer_within.as_millis() >= provider_waits.as_millis() {
+            return Err(PolicyError::AnswersTooLate { answer_within, provider_waits });
         }
-        Ok(Policy { body_cap: self.body_cap, answer_within: self.answer_within })
+        Ok(Policy { body_cap: self.body_cap, answer_within })
     }
 }
 

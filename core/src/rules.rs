@@ -3,6 +3,7 @@
 use crate::budget;
 use crate::fleet::{AccountPolicy, DoorPolicy};
 use crate::poller;
+use crate::receipt;
 use crate::session::{self, EvidencePolicy};
 use crate::time::Span;
 use crate::token::{self, Mode};
@@ -36,6 +37,8 @@ pub struct Rules {
     pub watch: Option<Span>,
     /// How often a settled session is pulled without any reason; `None` is never.
     pub audit: Option<Span>,
+    /// How long the provider waits for the answer to a callback.
+    pub callback_timeout: Span,
 }
 
 impl Rules {
@@ -96,6 +99,15 @@ impl Rules {
             }),
             Err(error) => Err(RulesError::Token(error)),
         }
+    }
+
+    /// How callbacks with bodies of up to `body_cap` bytes are answered, checked; [`crate::provider::Provider::callback_body_cap`] says how
+    /// large they come.
+    ///
+    /// # Errors
+    /// Says which setting is wrong and what to do.
+    pub const fn receipt(&self, body_cap: u64) -> Result<receipt::Policy, receipt::PolicyError> {
+        receipt::Policy::builder(body_cap).provider_waits(self.callback_timeout).build()
     }
 
     /// The provider's limit, checked.

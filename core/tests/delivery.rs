@@ -5,6 +5,8 @@ use idv_core::delivery::{
     Action, Cause, Delivery, Input, MOST_ATTEMPTS, Policy, Schedule, ScheduleError, Success,
 };
 use idv_core::machine::{Cx, Disposition, Machine, Next};
+use idv_core::shareid::contract as shareid;
+use idv_core::shufti::contract as shufti;
 use idv_core::time::{Instant, Span};
 use proptest::prelude::*;
 
@@ -122,7 +124,7 @@ proptest! {
     /// A driver that comes late finds the next attempt due from when the last one was given up, not from when it looked.
     #[test]
     fn waits_count_from_the_end_of_the_attempt(late in 0..2_000_u32, wait in 1..2_000_u32) {
-        let policy = Policy { schedule: Schedule::own(&[Span::millis(wait)]).unwrap(), ..Policy::SHAREID };
+        let policy = Policy { schedule: Schedule::own(&[Span::millis(wait)]).unwrap(), ..shareid::CALLBACK_DELIVERY };
         let at = |after: u32| Cx::new(Instant::from_millis(1_000 + u64::from(after)), &policy, 0);
         let mut delivery = Delivery::new();
         let _ = delivery.step(at(0), Input::Tick);
@@ -136,7 +138,7 @@ proptest! {
 
     #[test]
     fn jitter_lengthens_a_wait_by_no_more_than_its_share(entropy: u32, percent in 0..=100_u8) {
-        let policy = Policy { jitter_percent: percent, ..Policy::SHUFTI };
+        let policy = Policy { jitter_percent: percent, ..shufti::CALLBACK_DELIVERY };
         let mut delivery = Delivery::new();
         let now = Instant::from_millis(10);
         let _ = delivery.step(Cx::new(now, &policy, entropy), Input::Tick);
@@ -152,9 +154,9 @@ fn exactly_200_within_3000_ms_and_no_other_status_delivers() {
     let now = Instant::from_millis(1);
     for status in 100..600 {
         let mut delivery = Delivery::new();
-        let _ = delivery.step(Cx::new(now, &Policy::SHAREID, 0), Input::Tick);
+        let _ = delivery.step(Cx::new(now, &shareid::CALLBACK_DELIVERY, 0), Input::Tick);
         let step = delivery.step(
-            Cx::new(now.after(Span::millis(2_999)), &Policy::SHAREID, 0),
+            Cx::new(now.after(Span::millis(2_999)), &shareid::CALLBACK_DELIVERY, 0),
             Input::Answered { attempt: 1, status },
         );
         let delivered = step.actions.into_iter().any(|action| action == Action::Delivered { attempt: 1 });
@@ -162,8 +164,8 @@ fn exactly_200_within_3000_ms_and_no_other_status_delivers() {
     }
     assert!((0..1_000).all(|status| Success::Any2xx.is(status) == (200..300).contains(&status)));
     let mut delivery = Delivery::new();
-    let _ = delivery.step(Cx::new(now, &Policy::SHAREID, 0), Input::Tick);
-    let late = Cx::new(now.after(Span::millis(3_000)), &Policy::SHAREID, 0);
+    let _ = delivery.step(Cx::new(now, &shareid::CALLBACK_DELIVERY, 0), Input::Tick);
+    let late = Cx::new(now.after(Span::millis(3_000)), &shareid::CALLBACK_DELIVERY, 0);
     let step = delivery.step(late, Input::Answered { attempt: 1, status: 200 });
     assert_eq!(step.disposition, Disposition::Stale);
     assert_eq!(delivery.causes().collect::<Vec<_>>(), [Cause::TimedOut]);
@@ -171,11 +173,11 @@ fn exactly_200_within_3000_ms_and_no_other_status_delivers() {
 
 #[test]
 fn the_providers_schedules_are_those_of_their_documents() {
-    let shareid: Vec<Span> = Schedule::SHAREID.waits().collect();
+    let shareid: Vec<Span> = shareid::CALLBACK_DELIVERY.schedule.waits().collect();
     assert_eq!(shareid, [Span::mins(5), Span::mins(60), Span::mins(24 * 60)]);
-    assert_eq!(Schedule::SHAREID.attempts(), 4);
-    assert_eq!(Schedule::SHUFTI.attempts(), 10);
-    assert!(Schedule::SHUFTI.waits().all(|wait| wait == Span::secs(15)));
+    assert_eq!(shareid::CALLBACK_DELIVERY.schedule.attempts(), 4);
+    assert_eq!(shufti::CALLBACK_DELIVERY.schedule.attempts(), 10);
+    assert!(shufti::CALLBACK_DELIVERY.schedule.waits().all(|wait| wait == Span::secs(15)));
     assert_eq!(Schedule::every(Span::secs(15), 10).unwrap().waits().collect::<Vec<_>>(), [Span::secs(15); 9]);
     assert_eq!(Schedule::every(Span::MIN, 0), Err(ScheduleError::NoAttempt));
     assert_eq!(Schedule::every(Span::MIN, 17), Err(ScheduleError::TooMany { attempts: 17 }));
@@ -185,7 +187,7 @@ fn the_providers_schedules_are_those_of_their_documents() {
 
 #[test]
 fn cancelling_ends_it_from_every_state_without_another_post() {
-    let policy = Policy::SHUFTI;
+    let policy = shufti::CALLBACK_DELIVERY;
     let at = |millis| Cx::new(Instant::from_millis(millis), &policy, 0);
     for (steps, cause) in [(0, None), (1, Some(Cause::Cancelled)), (2, Some(Cause::Status(500)))] {
         let mut delivery = Delivery::new();

@@ -37,7 +37,7 @@ fn a_4_kb_result_is_read_with_a_handful_of_allocations_whatever_its_size() {
 
         let view = allocation_counter::measure(|| {
             let body = Body::new(body.as_bytes());
-            let document = Document::new(body.object().object);
+            let document = Document::new(body.object(&[]).object);
             let data = document.data();
             let read = OcrField::ALL.into_iter().filter(|field| data.ocr(*field).is_some()).count();
             assert_eq!(read, OcrField::ALL.len());

@@ -3,10 +3,11 @@
 use crate::bodies;
 use crate::config::SignatureHeader;
 use crate::scenario::{Key, Provider};
-use idv_core::delivery::{Cause, Policy};
+use idv_core::delivery::Cause;
 use idv_core::evidence::FaultKind;
 use idv_core::http::{Request, bearer_authorization, is_field_text};
 use idv_core::secret::Secret;
+use idv_core::shareid::contract::CALLBACK_DELIVERY;
 use idv_core::shufti::signature::{Rule, sign};
 use idv_core::time::Span;
 use idv_ureq::{Client, Failure};
@@ -119,12 +120,12 @@ impl Posted {
     /// Whether the provider would be content: 200 within 3000 ms.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
-        self.answer.as_ref().is_ok_and(|status| Policy::SHAREID.success.is(*status))
+        self.answer.as_ref().is_ok_and(|status| CALLBACK_DELIVERY.success.is(*status))
             && self.took < WITHIN.as_duration()
     }
 }
 
-const WITHIN: Span = Policy::SHAREID.timeout;
+const WITHIN: Span = CALLBACK_DELIVERY.timeout;
 
 impl OneOff {
     /// Posts it as often as asked, with the providers' patience of 3000 ms each, and without retries.

@@ -31,11 +31,10 @@ impl Account {
     /// # Errors
     /// Under these rules nothing could work, or nothing could end; says what to change.
     pub fn with_rules(provider: impl Provider + 'static, rules: &Rules) -> Result<Self, AccountError> {
-        let receipt = receipt::Policy::builder(provider.callback_body_cap());
         Ok(Self {
             policy: rules.account(provider.name()).map_err(AccountError::Rules)?,
             door: rules.door().map_err(AccountError::Rules)?,
-            receipt: receipt.build().map_err(AccountError::Receipt)?,
+            receipt: rules.receipt(provider.callback_body_cap()).map_err(AccountError::Receipt)?,
             provider: Arc::new(provider),
         })
     }

@@ -29,7 +29,7 @@ pub const HAND_OVER: delivery::Policy = delivery::Policy {
     // The handler is code of this process: it is waited for.
     timeout: Span::MAX,
     success: Success::Exactly200,
-    schedule: match Schedule::own(&[
+    schedule: Schedule::of([
         Span::secs(1),
         Span::secs(5),
         Span::secs(30),
@@ -37,11 +37,7 @@ pub const HAND_OVER: delivery::Policy = delivery::Policy {
         Span::mins(10),
         Span::mins(45),
         Span::hours(2),
-    ]) {
-        Ok(schedule) => schedule,
-        // Seven waits are within the bound.
-        Err(_) => Schedule::SHAREID,
-    },
+    ]),
     jitter_percent: 20,
 };
 

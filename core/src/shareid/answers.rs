@@ -3,7 +3,7 @@
 //! Only a fetch that is answered 200 with a `detail`, and the result itself, are documented. The rest follows the framework that the
 //! member `detail` gives away: errors are `{"detail": …}` with a text, or with a list of what is wrong where a request is not accepted.
 
-use super::contract::{Flow, NOT_READY_DETAIL};
+use super::contract::{Flow, NOT_READY_DETAIL, UNREPEATABLE};
 use super::diagnosis::{Hidden, diagnose, members, words};
 use super::document::Document;
 use super::requests::Credentials;
@@ -25,10 +25,12 @@ pub(super) fn token(sent: Credentials<'_>, answer: &Answer<'_>, unix_now: Option
         return no_token(outcome, diagnose(answer, hidden));
     }
     let body = Body::new(answer.body);
-    match body.object().complete().map_err(|unreadable| unreadable.to_string()).and_then(|object| {
-        let token = token_member(&object, hidden)?;
-        Ok(TokenAnswer::Received { token, ttl: lifetime(&object) })
-    }) {
+    match body.object(&UNREPEATABLE).complete().map_err(|unreadable| unreadable.to_string()).and_then(
+        |object| {
+            let token = token_member(&object, hidden)?;
+            Ok(TokenAnswer::Received { token, ttl: lifetime(&object) })
+        },
+    ) {
         Ok(received) => received,
         Err(problem) => no_token(malformed(), format!("{problem} ({})", describe(answer))),
     }
@@ -107,7 +109,7 @@ pub(super) fn started(
     }
     let read = || {
         let body = Body::new(answer.body);
-        let object = body.object().complete().map_err(|unreadable| unreadable.to_string())?;
+        let object = body.object(&UNREPEATABLE).complete().map_err(|unreadable| unreadable.to_string())?;
         let token = token_member(&object, hidden)?;
         let member = flow.id_member();
         let id = object.get(member).and_then(Value::nonempty_text);
@@ -135,11 +137,11 @@ pub(super) fn pull(flow: Flow, id: &str, answer: &Answer<'_>, unix_now: Option<u
             }
             Outcome::Refused | Outcome::Report(_) => false,
         };
-        let object = if blames_the_question { body.object().complete().ok() } else { None };
+        let object = if blames_the_question { body.object(&UNREPEATABLE).complete().ok() } else { None };
         let absence = object.and_then(|object| absence(&Document::new(object)));
         return nothing(absence.map_or(outcome, Outcome::NotReady), Some(diagnose(answer, hidden)));
     }
-    let object = body.object().complete().map_err(|unreadable| unreadable.to_string());
+    let object = body.object(&UNREPEATABLE).complete().map_err(|unreadable| unreadable.to_string());
     match object.and_then(|object| Said::of(object, hidden)) {
         Ok(Said::NotReady(NotReady::Documented)) => nothing(Outcome::NotReady(NotReady::Documented), None),
         Ok(Said::NotReady(cause)) => nothing(Outcome::NotReady(cause), Some(diagnose(answer, hidden))),
@@ -172,7 +174,7 @@ fn names(flow: Flow, id: &str, document: &Document<'_>) -> Result<Option<String>
 /// What the provider says in a body that reports a verdict.
 pub(super) fn statement(bytes: &[u8]) -> Result<Statement, Unreadable> {
     let body = Body::new(bytes);
-    let object = body.object().complete()?;
+    let object = body.object(&UNREPEATABLE).complete()?;
     match Said::of(object, Hidden(&[])) {
         Ok(Said::NotReady(_)) => Ok(Statement { verdict: None, event: None, reasons: [].into() }),
         Ok(Said::Result(verdict, document)) => {

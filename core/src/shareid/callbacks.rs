@@ -4,6 +4,7 @@
 //! evidence (G4). Without it anybody may post.
 
 use super::answers::claimed;
+use super::contract::UNREPEATABLE;
 use super::document::Document;
 use crate::evidence::Callback;
 use crate::http::Headers;
@@ -66,7 +67,7 @@ impl CallbackCheck for Check {
 /// Reads which verification a callback names. An authentication's result may name its person too (`applicant_id`): the flow comes first.
 pub(super) fn read(bytes: &[u8], checked: &Checked) -> CallbackReading {
     let body = Body::new(bytes);
-    let reading = body.object();
+    let reading = body.object(&UNREPEATABLE);
     let document = Document::new(reading.object);
     let flow = document.flow_id().map(Cow::into_owned);
     let applicant = document.applicant_id().map(Cow::into_owned);

@@ -4,6 +4,7 @@
 //! (`get-result-onboarding`, `get-a-token-onboarding`, …) below the same site. The base URL is nowhere spelled out: ShareID hands it over with
 //! the credentials. What the documents leave open and we had to choose says so.
 
+use crate::delivery::{self, Schedule, Success};
 use crate::rules::Rules;
 use crate::session::EvidencePolicy;
 use crate::time::Span;
@@ -32,6 +33,14 @@ pub const CALLBACK_TIMEOUT: Span = Span::millis(3_000);
 /// `get-result-authenticate`). What each wait is counted from is not documented; we take the attempt before.
 pub const CALLBACK_RETRIES: [Span; 3] = [Span::mins(5), Span::hours(1), Span::hours(24)];
 
+/// How ShareID delivers a callback: 4 attempts (`get-result-onboarding`, `get-result-authenticate`).
+pub const CALLBACK_DELIVERY: delivery::Policy = delivery::Policy {
+    timeout: CALLBACK_TIMEOUT,
+    success: Success::Exactly200,
+    schedule: Schedule::of(CALLBACK_RETRIES),
+    jitter_percent: 0,
+};
+
 /// From a callback's first delivery to its last, if every answer comes at once: 25 h 05 min.
 pub const CALLBACK_RETRY_WINDOW: Span = {
     let [first, second, third] = CALLBACK_RETRIES;
@@ -55,6 +64,9 @@ pub const SESSION_DURATION_DEFAULT: Span = Span::secs(600);
 /// The `detail` of the 200 that means *not ready* (fetch page). An id that ShareID never issued very probably looks the same.
 pub const NOT_READY_DETAIL: &str = "applicant not found";
 
+/// The members of a result on which its meaning hangs: a body that repeats one could be read in two ways, and is not read (R19).
+pub const UNREPEATABLE: [&str; 3] = ["applicant_id", "flow_id", "reasons"];
+
 /// How long a session waits for its first settling verdict, unless told otherwise; our own choice: the longest user session and a quarter
 /// of an hour for the analysis.
 pub const DEFAULT_DEADLINE: Span = Span::mins(75);
@@ -73,6 +85,7 @@ pub const RULES: Rules = Rules {
     evidence: EvidencePolicy::ConfirmByPull,
     watch: None,
     audit: Some(Span::hours(24)),
+    callback_timeout: CALLBACK_TIMEOUT,
 };
 
 /// The two kinds of verification.

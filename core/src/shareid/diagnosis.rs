@@ -1,5 +1,6 @@
 //! What is wrong with an answer, in words for the log that hold no secret and no personal datum.
 
+use super::contract::UNREPEATABLE;
 use super::document::Document;
 use crate::http::{Answer, describe};
 use crate::json::{Body, Kind, Object, Value};
@@ -10,7 +11,7 @@ use core::fmt::Write;
 /// An error answer in one line: its status and, where it has one, its `detail`.
 pub(super) fn diagnose(answer: &Answer<'_>, hidden: Hidden<'_>) -> String {
     let body = Body::new(answer.body);
-    let detail = body.object().complete().ok().and_then(|object| Document::new(object).detail());
+    let detail = body.object(&UNREPEATABLE).complete().ok().and_then(|object| Document::new(object).detail());
     match detail {
         Some(detail) => format!("{}; `detail`: {}", describe(answer), words(detail, hidden)),
         None => describe(answer),

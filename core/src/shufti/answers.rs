@@ -25,7 +25,7 @@ impl<'a> Document<'a> {
     /// Reads a body. Where it is unreadable, what stands before the fault is there all the same.
     #[must_use]
     pub fn read(body: &'a Body<'_>) -> Self {
-        let reading = body.object();
+        let reading = body.object(&contract::UNREPEATABLE);
         Self { object: reading.object, unreadable: reading.unreadable }
     }
 

@@ -1,6 +1,7 @@
 //! What Shufti Pro's documents promise, as constants. Each names its source; where the documents contradict each other, both readings
 //! are given and the safer one is taken. All of it can be overridden where it is used, for accounts differ.
 
+use crate::delivery::{self, Schedule, Success};
 use crate::rules::Rules;
 use crate::session::EvidencePolicy;
 use crate::time::Span;
@@ -79,6 +80,7 @@ pub const RULES: Rules = Rules {
     evidence: EvidencePolicy::ConfirmByPull,
     watch: None,
     audit: Some(Span::hours(24)),
+    callback_timeout: CALLBACK_TIMEOUT,
 };
 
 /// The status that ends a callback's retries. Source: Shufti's support pages say 200; developers.shuftipro.com, callback logs, takes any
@@ -90,6 +92,20 @@ pub const CALLBACK_ATTEMPTS: u8 = 10;
 
 /// The time between two attempts. Source: Shufti's support pages ("15 seconds each", which may also mean the time-out).
 pub const CALLBACK_INTERVAL: Span = Span::secs(15);
+
+/// How long Shufti Pro is taken to wait for the answer to one attempt. No document says; our own choice, and the shortest time that a
+/// provider of this kind is known to wait.
+pub const CALLBACK_TIMEOUT: Span = Span::millis(3_000);
+
+/// How Shufti Pro delivers a callback: 10 attempts, 15 seconds apart (support centre; whether these are the gap or the time limit is not
+/// clear there). Its support centre names 200 as success, `developers.shuftipro.com/docs/verification_endpoints/callback_logs` any 2xx:
+/// exactly 200 satisfies either.
+pub const CALLBACK_DELIVERY: delivery::Policy = delivery::Policy {
+    timeout: CALLBACK_TIMEOUT,
+    success: Success::Exactly200,
+    schedule: Schedule::of([CALLBACK_INTERVAL; CALLBACK_ATTEMPTS as usize - 1]),
+    jitter_percent: 0,
+};
 
 /// After a silence of this length no automatic retry is to be expected: [`CALLBACK_ATTEMPTS`] times [`CALLBACK_INTERVAL`].
 pub const CALLBACK_WINDOW: Span = CALLBACK_INTERVAL.times(CALLBACK_ATTEMPTS as u32);
@@ -104,6 +120,9 @@ pub const CALLBACK_SOURCES: [Ipv4Addr; 6] = [
     Ipv4Addr::new(5, 78, 56, 7),
     Ipv4Addr::new(5, 78, 58, 196),
 ];
+
+/// The members of a body on which its meaning hangs: one that repeats either could be read in two ways, and is not read (R19).
+pub const UNREPEATABLE: [&str; 2] = ["reference", "event"];
 
 /// The largest callback body that is read, in bytes. The documents name no limit; bodies carry no images, so this is ample.
 pub const CALLBACK_BODY_CAP: u64 = 4 << 20;

@@ -263,7 +263,7 @@ fn variants(body: &[u8]) -> Vec<Variant> {
         add(&crlf, &[Change::ToCrLf]);
     }
     let text = Body::new(body);
-    if let Ok(object) = text.object().complete() {
+    if let Ok(object) = text.object(&[]).complete() {
         for style in styles() {
             let mut json = String::new();
             rewrite(object.whole(), style, 0, &mut json);

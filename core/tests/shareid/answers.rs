@@ -148,7 +148,7 @@ proptest! {
     fn r19_a_document_of_any_shape_can_be_looked_at(body in result()) {
         let text = body.to_string();
         let body = Body::new(text.as_bytes());
-        let document = Document::new(body.object().complete().unwrap());
+        let document = Document::new(body.object(&[]).complete().unwrap());
         let data = document.data();
         let _ = (data.doc_type(), data.doc_model(), data.country_code(), data.value(), data.ocr_fields().count());
         for field in idv_core::shareid::OcrField::ALL {

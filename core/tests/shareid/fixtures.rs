@@ -107,7 +107,7 @@ fn every_documented_member_is_reachable() {
     ));
 
     let body = Body::new(bytes);
-    let document = Document::new(body.object().complete().unwrap());
+    let document = Document::new(body.object(&[]).complete().unwrap());
     assert_eq!(document.applicant_id().unwrap(), id);
     assert_eq!(document.flow_id(), None);
     assert!(document.detail().is_none());
@@ -158,7 +158,7 @@ fn the_published_document_is_refused_with_its_place_and_names_what_we_read() {
     }
     let bytes = json!({"applicant_id": "ap-1", "reasons": null, "document": document}).to_string();
     let body = Body::new(bytes.as_bytes());
-    let view = Document::new(body.object().complete().unwrap()).data();
+    let view = Document::new(body.object(&[]).complete().unwrap()).data();
     let mut seen: Vec<String> = [view.doc_type(), view.doc_model(), view.country_code()]
         .into_iter()
         .chain(OcrField::ALL.map(|field| view.ocr(field)))

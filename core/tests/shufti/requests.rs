@@ -60,7 +60,7 @@ fn requests_are_complete() {
     requests::decline_reasons(base, credentials, &mut request);
     assert_eq!(request.url, "http://localhost:8080/api/decline/reasons/");
     let reasons = Body::new(DECLINE_REASONS.as_bytes());
-    assert_eq!(reasons.object().complete().unwrap().get("decline_reasons").unwrap().elements().count(), 2);
+    assert_eq!(reasons.object(&[]).complete().unwrap().get("decline_reasons").unwrap().elements().count(), 2);
 
     assert_eq!(
         Reference::new("12345").unwrap_err().to_string(),

@@ -57,7 +57,7 @@ pub fn hand_over(scenario: &Scenario) -> delivery::Policy {
     delivery::Policy {
         timeout: Span::MAX,
         success: Success::Exactly200,
-        schedule: Schedule::own(&waits).unwrap_or(Schedule::SHAREID),
+        schedule: Schedule::own(&waits).unwrap_or(Schedule::of([Span::millis(20); 3])),
         jitter_percent: 0,
     }
 }

@@ -9,6 +9,8 @@ use idv_core::delivery::{self, Action, Cause, Policy, Schedule};
 use idv_core::http::Request;
 use idv_core::lifecycle::Channel;
 use idv_core::machine::{Cx, Machine, Next};
+use idv_core::shareid::contract as shareid;
+use idv_core::shufti::contract as shufti;
 use idv_core::time::{Instant, Span};
 use serde_json::Map;
 use std::sync::Arc;
@@ -191,8 +193,8 @@ impl World {
     /// The provider's rules for callbacks, its waits shortened by the time factor.
     fn policy(&self, provider: Provider) -> Policy {
         let policy = match provider {
-            Provider::Shareid => Policy::SHAREID,
-            Provider::Shufti => Policy::SHUFTI,
+            Provider::Shareid => shareid::CALLBACK_DELIVERY,
+            Provider::Shufti => shufti::CALLBACK_DELIVERY,
         };
         let waits: Vec<Span> = policy
             .schedule
