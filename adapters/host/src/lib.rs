@@ -5,6 +5,7 @@
 
 mod clock;
 mod entropy;
+mod intake;
 mod options;
 mod peer;
 mod pool;
@@ -16,6 +17,7 @@ pub mod tls;
 
 pub use clock::{Clock, SystemClock};
 pub use entropy::Entropy;
+pub use intake::{Answered, CallbackRequest, Delivered, Incoming, Intake, IntakeBounds};
 pub use options::Options;
 pub use peer::{Peer, Phase};
 pub use pool::{NotTaken, Pool};

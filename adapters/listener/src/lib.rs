@@ -33,6 +33,7 @@
 //!
 //! Logs carry the method, the path without its query, the status and durations; never header values, bodies or addresses.
 
+mod callbacks;
 mod config;
 mod connection;
 mod reply;
@@ -42,6 +43,7 @@ pub mod tls;
 mod watch;
 
 pub use bytes::Bytes;
+pub use callbacks::Callbacks;
 pub use config::{Config, ConfigError};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 pub use reply::{Piece, Reply};

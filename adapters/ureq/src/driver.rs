@@ -3,18 +3,21 @@
 use crate::account::Account;
 use crate::calls::Caller;
 use crate::engine::{AccountEntry, Engine, HandOverError, Handler, Message, Observer, Parts, RestoreError};
-use crate::intake::{Arrived, CallbackRequest, Endpoint, Intake};
-use crate::listen::Callbacks;
 use crate::report::{Event, Revision, Status};
 use crate::transport::{Client, Received, Transport};
 use idv_core::delivery::{self, Schedule, Success};
+use idv_core::engine::Endpoint;
 use idv_core::fleet::{AccountId, DoorId, Fleet, FleetPolicy, Key, OpenError};
 use idv_core::http::Request;
 use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 use idv_core::store::{Journal, Sessions};
 use idv_core::time::Span;
-use idv_host::{AnyStore, Clock, Entropy, Pool, SharedMemory, SystemClock};
+use idv_host::{
+    AnyStore, CallbackRequest, Clock, Delivered, Entropy, Intake, IntakeBounds, Pool, SharedMemory,
+    SystemClock,
+};
+use idv_listener::Callbacks;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -44,9 +47,6 @@ pub const HAND_OVER: delivery::Policy = delivery::Policy {
 /// The most messages that wait for the driver; past it, whoever has one more waits.
 const INBOX: usize = 4_096;
 
-/// The most callbacks that wait for a thread to record them; past it they are answered 503 at once.
-const MOST_RECORDING: usize = 256;
-
 /// Prepares a [`Driver`].
 pub struct Builder {
     accounts: Vec<Account>,
@@ -59,7 +59,7 @@ pub struct Builder {
     observer: Option<Observer>,
     hand_over: delivery::Policy,
     calls_at_once: usize,
-    recorders: usize,
+    intake: IntakeBounds,
     handlers: usize,
     drain: Duration,
 }
@@ -77,7 +77,7 @@ impl Builder {
             observer: None,
             hand_over: HAND_OVER,
             calls_at_once: 8,
-            recorders: 8,
+            intake: IntakeBounds::default(),
             handlers: 1,
             drain: Duration::from_secs(5),
         }
@@ -154,9 +154,9 @@ impl Builder {
         self
     }
 
-    /// The most callbacks that the store is asked to record at the same time. Default 8.
-    pub fn records_at_once(&mut self, threads: usize) -> &mut Self {
-        self.recorders = threads;
+    /// How many callbacks are recorded and held at the same time. Default: [`IntakeBounds::default`].
+    pub fn intake(&mut self, bounds: IntakeBounds) -> &mut Self {
+        self.intake = bounds;
         self
     }
 
@@ -186,21 +186,15 @@ impl Builder {
                 *doors.entry(door_of(provider.name(), &label)).or_insert_with(|| fleet.add_door(limit));
             let id = fleet.add_account(door, policy);
             let endpoint = Endpoint { provider: Arc::clone(&provider), policy: receipt };
-            accounts.push((id, Arc::new(endpoint)));
+            accounts.push((id, endpoint));
             entries.insert(id, AccountEntry { provider, label, tokens: BTreeMap::new(), trouble: None });
         }
 
-        let recorders = Pool::new("record", self.recorders, MOST_RECORDING);
-        let intake = Intake::new(
-            Arc::clone(&clock),
-            recorders.clone(),
-            self.store.clone(),
-            forward(outbox.clone()),
-            {
+        let intake =
+            Intake::new(Arc::clone(&clock), self.store.clone(), self.intake, forward(outbox.clone()), {
                 let observer = Arc::clone(&observer);
-                Arc::new(move |event| observer(&Event::Callback(event.clone())))
-            },
-        );
+                move |event| observer(&Event::Callback(event))
+            });
         let mut engine = Engine::new(Parts {
             fleet,
             accounts: entries,
@@ -226,7 +220,6 @@ impl Builder {
             outbox,
             accounts,
             intake,
-            recorders,
             drain: self.drain,
             running: Mutex::new(Running { thread: Some(thread), listeners: Vec::new() }),
         };
@@ -264,16 +257,16 @@ fn door_of(provider: &str, label: &str) -> String {
 }
 
 /// Moves callbacks from the threads that record them into the inbox.
-fn forward(outbox: SyncSender<Message>) -> Arc<dyn Fn(Arrived) + Send + Sync> {
-    Arc::new(move |arrived| {
-        if arrived.position.is_some() {
+fn forward(outbox: SyncSender<Message>) -> impl Fn(Delivered) + Send + Sync {
+    move |delivered| {
+        if delivered.arrived.position().is_some() {
             // On a recorder's thread: it may wait, and then new callbacks are answered 503 instead of piling up here.
-            let _ = outbox.send(Message::Callback(arrived));
-        } else if outbox.try_send(Message::Callback(arrived)).is_err() {
-            // On the server's thread. A hint that gets lost costs latency, never a verdict.
+            let _ = outbox.send(Message::Callback(delivered));
+        } else if outbox.try_send(Message::Callback(delivered)).is_err() {
+            // A hint that gets lost costs latency, never a verdict.
             tracing::debug!("a hint was dropped: the driver is busy or has stopped");
         }
-    })
+    }
 }
 
 /// An account of a driver. Belongs to the builder, and the driver started from it, that it came from.
@@ -293,9 +286,8 @@ pub struct Driver {
 
 struct Inner {
     outbox: SyncSender<Message>,
-    accounts: Vec<(AccountId, Arc<Endpoint>)>,
+    accounts: Vec<(AccountId, Endpoint)>,
     intake: Intake,
-    recorders: Pool,
     drain: Duration,
     running: Mutex<Running>,
 }
@@ -406,18 +398,13 @@ impl Driver {
         config: idv_listener::Config,
     ) -> Result<SocketAddr, DriverError> {
         let mut routes = Vec::new();
-        let mut latest = Span::MIN;
         for (path, account) in paths {
             let (_, endpoint) = self.account(*account)?;
-            latest = latest.max(endpoint.policy.answer_within());
-            routes.push(((*path).to_owned(), Arc::clone(endpoint)));
+            routes.push(((*path).to_owned(), endpoint.clone()));
         }
-        let config = idv_listener::Config {
-            request_deadline: latest.as_duration() + Duration::from_millis(250),
-            ..config
-        };
+        let callbacks = Callbacks::new(self.inner.intake.clone(), routes);
+        let config = callbacks.bounds(config);
         let server = idv_listener::Server::bind(address, config).map_err(DriverError::Listen)?;
-        let callbacks = Callbacks { intake: self.inner.intake.clone(), routes };
         let handle = server.spawn(callbacks).map_err(DriverError::Thread)?;
         let address = handle.local_addr();
         let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -434,7 +421,7 @@ impl Driver {
         self.inner.stop();
     }
 
-    fn account(&self, account: AccountRef) -> Result<&(AccountId, Arc<Endpoint>), DriverError> {
+    fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {
         self.inner.accounts.get(account.0).ok_or(DriverError::NoAccount)
     }
 
@@ -451,7 +438,7 @@ impl Inner {
         for listener in listeners {
             listener.shutdown();
         }
-        self.recorders.close(true, self.drain);
+        self.intake.close(self.drain);
         let Some(thread) = thread else { return };
         let _ = self.outbox.send(Message::Stop);
         if thread.join().is_err() {

@@ -9,7 +9,6 @@
 //! Nothing here waits for the network or the application, and nothing here decides: the fleet says what to do and when to come back.
 
 use crate::calls::{Caller, Pulled, no_thread};
-use crate::intake::Arrived;
 use crate::report::{Event, Revision, Status};
 use crate::session::{Body, HandOver, Kept, Session};
 use crate::transport::{Failure, Received};
@@ -20,7 +19,7 @@ use idv_core::machine::{Describe, Disposition};
 use idv_core::provider::{Provider, TokenAnswer};
 use idv_core::secret::Secret;
 use idv_core::time::{Instant, Span};
-use idv_host::{AnyStore, Clock, Entropy, Pool};
+use idv_host::{AnyStore, Clock, Delivered, Entropy, Pool};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -66,7 +65,7 @@ pub(crate) enum Message {
         key: Key,
         reply: SyncSender<Option<Status>>,
     },
-    Callback(Arrived),
+    Callback(Delivered),
     Pulled {
         key: Key,
         op: u32,
@@ -253,11 +252,11 @@ impl Engine {
             Message::Look { key, reply } => {
                 let _ = reply.try_send(self.status(key));
             }
-            Message::Callback(arrived) => {
-                let payload = &arrived.payload;
-                let ids = (payload.reading.id.as_deref(), payload.reading.alias.as_deref());
-                let recorded = arrived.position.map(|position| Recorded { position, claims: arrived.claims });
-                self.callback(arrived.provider, ids, arrived.callback, recorded, &payload.body);
+            Message::Callback(delivered) => {
+                let arrived = &delivered.arrived;
+                let (ids, claims) = ((arrived.id(), arrived.alias()), arrived.claims());
+                let recorded = arrived.position().map(|position| Recorded { position, claims });
+                self.callback(arrived.provider(), ids, arrived.callback(), recorded, arrived.body());
             }
             Message::Pulled { key, op, generation, pulled } => self.pulled(key, op, generation, pulled),
             Message::Token { account, op, answer } => self.token(account, op, answer),

@@ -56,10 +56,6 @@ mod account;
 mod calls;
 mod driver;
 mod engine;
-mod intake;
-#[cfg(test)]
-mod intake_tests;
-mod listen;
 mod report;
 mod session;
 pub mod transport;
@@ -68,9 +64,11 @@ mod wait;
 pub use account::{Account, AccountError};
 pub use driver::{AccountRef, Builder, Driver, DriverError, HAND_OVER, StartError, Verification};
 pub use engine::{HandOverError, RestoreError};
+pub use idv_core::engine::{CallbackEvent, CallbackOutcome};
 pub use idv_core::http::{Failure, Received};
-pub use idv_host::{BadCertificates, Clock, Entropy, SharedMemory, StoreError, SystemClock};
-pub use intake::{CallbackEvent, CallbackOutcome, CallbackRequest};
+pub use idv_host::{
+    BadCertificates, CallbackRequest, Clock, Entropy, IntakeBounds, SharedMemory, StoreError, SystemClock,
+};
 pub use report::{Event, Revision, Status};
 pub use transport::{Client, Transport};
 pub use wait::{WaitError, wait};

@@ -1,6 +1,6 @@
 //! What the application is told: revisions to take over, events to log, a status to show.
 
-use crate::intake::CallbackEvent;
+use idv_core::engine::CallbackEvent;
 use idv_core::evidence::{Evidence, Outcome, Verdict};
 use idv_core::provider::{Statement, Unreadable};
 use idv_core::session::End;
