@@ -18,7 +18,7 @@
 //!
 //! *Machines* ([`token`], [`poller`], [`budget`], [`receipt`], [`delivery`], [`lifecycle`], [`session`]) are plain `Copy` values with one
 //! interface, [`machine::Machine`]: a fact and the time go in, actions and the next wake-up come back in the same call. The [`fleet`] drives many
-//! sessions over shared tokens and budgets; it is what an adapter talks to. *Codecs* ([`shareid`], [`shufti`]) turn what a provider sends into
+//! sessions over shared tokens and budgets. The [`engine`] joins fleet, codecs and store; it is what an adapter talks to. *Codecs* ([`shareid`], [`shufti`]) turn what a provider sends into
 //! inputs, and what a machine asks for into complete requests; both implement [`provider::Provider`]. Whatever must outlast the process goes
 //! through the traits of [`store`].
 //!

@@ -3,6 +3,7 @@
 
 use crate::evidence::{Callback, Fault, Outcome, Verdict};
 use crate::http::{Answer, Headers, Request};
+use crate::lifecycle::{Event, Table};
 use crate::rules::Rules;
 use crate::secret::Secret;
 use crate::time::Span;
@@ -19,6 +20,9 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// What the provider's contract says about tokens, cadence, limits and deadlines; where it is silent, our own caution.
     fn rules(&self) -> Rules;
+
+    /// The provider's events: where each may come, and after which.
+    fn lifecycle(&self) -> &'static Table;
 
     /// Fills in the request for a token. Returns `false` when this account needs none (HTTP Basic).
     fn token_request(&self, request: &mut Request) -> bool;
@@ -112,6 +116,8 @@ pub struct PullAnswer {
     pub outcome: Outcome,
     /// Another id of the same verification that the answer names (ShareID: `applicant_id` where the session was opened by `flow_id`).
     pub alias: Option<String>,
+    /// The event that the answer states, a row of [`Provider::lifecycle`]; `None` where it states none, or none that is documented.
+    pub event: Option<Event>,
     /// A 2xx answer of a provider that signs carried no signature (R16).
     pub unsigned_answer: bool,
     /// What went wrong, for the log; without secrets and personal data.
@@ -129,6 +135,8 @@ pub struct CallbackReading {
     pub alias: Option<String>,
     /// The provider's own event word.
     pub event: Option<String>,
+    /// The event that it states, a row of [`Provider::lifecycle`]; `None` where it states none, or none that is documented.
+    pub stated: Option<Event>,
     /// How it departs from the provider's documents (R19): worth a line in the log, never a reason to refuse it.
     pub deviation: Option<&'static str>,
     /// What it means to the session.

@@ -39,6 +39,9 @@ pub struct Rules {
     pub audit: Option<Span>,
     /// How long the provider waits for the answer to a callback.
     pub callback_timeout: Span,
+    /// How long the provider repeats a callback that nobody takes: listening may pause for less than this without anything being lost
+    /// (R9).
+    pub callback_window: Span,
 }
 
 impl Rules {

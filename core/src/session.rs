@@ -158,6 +158,12 @@ impl Session {
         }
     }
 
+    /// Whether it has ended and nothing of it is left to hand over: a tombstone (R8).
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.end().is_some() && matches!(self.hand_over, HandOver::Done)
+    }
+
     /// The class in which permission for a pull is being asked for, while it is.
     #[must_use]
     pub const fn wants(&self) -> Option<Class> {

@@ -321,4 +321,27 @@ pub trait Sessions {
     /// # Errors
     /// The store could not be read.
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, Self::Error>;
+
+    /// The sessions of this provider that the id leads to, at most `at_most`: the one saved under it first, then those that have it as
+    /// their alias. As written here it reads the whole store; one with an index does better.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, Self::Error> {
+        const PAGE: u32 = 256;
+        let mut found = Vec::new();
+        let mut after: Option<SavedSession> = None;
+        loop {
+            let from = after.as_ref().map(|last| (&*last.provider, &*last.id));
+            let page = self.load(from, PAGE)?;
+            let Some(last) = page.last().cloned() else { break };
+            after = Some(last);
+            found.extend(page.into_iter().filter(|session| {
+                &*session.provider == provider && (&*session.id == id || session.alias.as_deref() == Some(id))
+            }));
+        }
+        found.sort_by_key(|session| &*session.id != id);
+        found.truncate(usize::try_from(at_most).unwrap_or(usize::MAX));
+        Ok(found)
+    }
 }

@@ -7,6 +7,7 @@ use idv_core::evidence::{Callback, Fault, FaultKind, NotReady, Outcome, Report, 
 use idv_core::fleet::{Action, At, Fleet, FleetPolicy, Key, Wake};
 use idv_core::http::{Answer, Headers, Request, bearer_authorization, classify};
 use idv_core::json::{Body, Content, Object};
+use idv_core::lifecycle::{Event, EventRow, Meaning, Table};
 use idv_core::machine::{Cx, Machine};
 use idv_core::provider::{
     Authenticity, CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Reason, Statement,
@@ -47,7 +48,21 @@ mod contract {
         watch: Some(Span::hours(1)),
         audit: None,
         callback_timeout: CALLBACK_DELIVERY.timeout,
+        callback_window: Span::secs(2),
     };
+    pub(super) const EVENTS: Table = Table {
+        provider: "third",
+        events: &[
+            event("open", Meaning::NotReady),
+            event("passed", Meaning::Verdict(Verdict::Accepted)),
+            event("failed", Meaning::Verdict(Verdict::Declined)),
+        ],
+        transitions: &[(None, Event(1)), (None, Event(2)), (Some(Event(1)), Event(2))],
+    };
+
+    const fn event(name: &'static str, meaning: Meaning) -> EventRow {
+        EventRow { name, http: false, callback: true, status: true, meaning }
+    }
 }
 
 /// One account.
@@ -64,6 +79,10 @@ impl Document<'_> {
 
     fn state(&self) -> Option<String> {
         Some(self.0.get_unrepeated("state")?.nonempty_text()?.into_owned())
+    }
+
+    fn event(&self) -> Option<Event> {
+        Some(contract::EVENTS.find(&self.state()?)).filter(|event| *event != Event::UNKNOWN)
     }
 
     fn report(&self) -> Report {
@@ -107,6 +126,10 @@ impl Provider for Account {
         contract::RULES
     }
 
+    fn lifecycle(&self) -> &'static Table {
+        &contract::EVENTS
+    }
+
     fn token_request(&self, request: &mut Request) -> bool {
         request.clear();
         request.method = "GET";
@@ -145,7 +168,8 @@ impl Provider for Account {
                 },
                 _ => Outcome::Failed(Fault { kind: FaultKind::Malformed, retry_after: None }),
             });
-        PullAnswer { outcome, alias: None, unsigned_answer: false, diagnosis: None }
+        let event = self.read(&body).ok().as_ref().and_then(Document::event);
+        PullAnswer { outcome, alias: None, event, unsigned_answer: false, diagnosis: None }
     }
 
     fn callback_body_cap(&self) -> u64 {
@@ -174,6 +198,7 @@ impl Provider for Account {
         CallbackReading {
             id_member: id.is_some().then_some("check"),
             event: document.as_ref().ok().and_then(Document::state),
+            stated: document.as_ref().ok().and_then(Document::event),
             claims: document.as_ref().ok().and_then(|document| document.report().verdict),
             unreadable: document.err(),
             id,
@@ -302,7 +327,8 @@ impl World {
                 | Action::Keep { .. }
                 | Action::Ended { .. }
                 | Action::CredentialsRefused { .. }
-                | Action::Crowded { .. } => {}
+                | Action::Crowded { .. }
+                | Action::Forgotten { .. } => {}
             }
             self.perform(next);
         }

@@ -66,6 +66,10 @@ impl Sessions for SharedMemory {
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, TooLarge> {
         self.lock().load(after, at_most)
     }
+
+    fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, TooLarge> {
+        self.lock().find(provider, id, at_most)
+    }
 }
 
 /// What the store said when it failed.
@@ -141,6 +145,10 @@ impl Sessions for AnyStore {
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, StoreError> {
         self.0.load(after, at_most)
     }
+
+    fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, StoreError> {
+        self.0.find(provider, id, at_most)
+    }
 }
 
 /// The methods of both traits, with one type of error.
@@ -151,6 +159,7 @@ trait Erased: Send {
     fn save(&mut self, save: &Save<'_>) -> Result<Saved, StoreError>;
     fn confirm(&mut self, provider: &str, id: &str, revision: u32) -> Result<bool, StoreError>;
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, StoreError>;
+    fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, StoreError>;
     fn another(&self) -> Box<dyn Erased>;
 }
 
@@ -177,6 +186,10 @@ impl<S: Journal + Sessions + Clone + Send + 'static> Erased for S {
 
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, StoreError> {
         guarded(|| Sessions::load(self, after, at_most))
+    }
+
+    fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, StoreError> {
+        guarded(|| Sessions::find(self, provider, id, at_most))
     }
 
     fn another(&self) -> Box<dyn Erased> {

@@ -13,6 +13,7 @@ mod support;
 use idv_core::engine::{CallbackOutcome, Endpoint};
 use idv_core::evidence::Callback;
 use idv_core::http::{Answer, Headers, Request};
+use idv_core::lifecycle::Table;
 use idv_core::provider::{
     Authenticity, CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Statement, TokenAnswer,
     Unreadable,
@@ -274,6 +275,9 @@ impl Provider for Watched {
     }
     fn rules(&self) -> Rules {
         self.0.rules()
+    }
+    fn lifecycle(&self) -> &'static Table {
+        self.0.lifecycle()
     }
     fn token_request(&self, request: &mut Request) -> bool {
         self.0.token_request(request)

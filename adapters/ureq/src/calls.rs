@@ -85,6 +85,7 @@ impl Pulled {
         let answer = PullAnswer {
             outcome: Outcome::Failed(failure.fault()),
             alias: None,
+            event: None,
             unsigned_answer: false,
             diagnosis: Some(failure.diagnosis),
         };

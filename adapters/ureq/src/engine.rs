@@ -401,6 +401,7 @@ impl Engine {
                 | Action::Pull { .. }
                 | Action::Ended { .. }
                 | Action::CredentialsRefused { .. }
+                | Action::Forgotten { .. }
                 | Action::Crowded { .. } => {}
             }
         }
@@ -422,7 +423,7 @@ impl Engine {
     /// Starts one action; its completion comes through the inbox.
     fn start(&mut self, action: Action, asked: Instant) {
         match action {
-            Action::Save { .. } | Action::Keep { .. } => {}
+            Action::Save { .. } | Action::Keep { .. } | Action::Forgotten { .. } => {}
             Action::RequestToken { account, op, within } => {
                 self.start_token(account, op, asked.after(within))
             }
@@ -549,7 +550,10 @@ const fn session_of(action: &Action) -> Option<Key> {
         | Action::Keep { key, .. }
         | Action::HandOver { key, .. }
         | Action::Ended { key, .. } => Some(*key),
-        Action::RequestToken { .. } | Action::CredentialsRefused { .. } | Action::Crowded { .. } => None,
+        Action::RequestToken { .. }
+        | Action::CredentialsRefused { .. }
+        | Action::Crowded { .. }
+        | Action::Forgotten { .. } => None,
     }
 }
 

@@ -1,5 +1,837 @@
-//! Everything that the adapters share and that needs neither sockets, clocks nor threads: tasks out, completions in.
+//! The whole client, without sockets, threads or a clock: a fleet, its accounts, and all that stands beside its sessions. It is what every
+//! adapter drives.
+//!
+//! ```text
+//!    open · cancel · callback ──▶ ┌────────┐ ──▶ Task::Call      one HTTP exchange
+//!    completions of tasks ──────▶ │ Engine │ ──▶ Task::Store     save, confirm, find
+//!    run(now) ──────────────────▶ └────────┘ ──▶ Task::HandOver  revision 1, 2, … to the application
+//!             ◀── when to come back             Task::Tell      what happened
+//! ```
+//!
+//! Tasks are owned and may be moved to any thread; their completions come back through [`Engine::complete`], in any order. So a driver is a
+//! loop: call [`Engine::run`], start what it asks for, wait for an input or for the moment it named. No task is ever waited for
+//! here.
+//!
+//! Saving takes time, and nothing that a session asks for is started before the step that asked for it is saved (G9): the engine holds it
+//! back meanwhile. A save that fails is tried again; one that finds another process' save gives the session up.
 
+mod account;
+mod beside;
+mod callbacks;
+mod hand_over;
 pub mod reception;
+mod report;
+mod restore;
+mod storing;
+mod task;
 
+pub use account::{Account, AccountError};
+pub use hand_over::HandOver;
 pub use reception::{Arrived, CallbackEvent, CallbackOutcome, Endpoint, Reception};
+pub use report::{Body, Event, Opened, Opening, Revision, Status};
+pub use restore::RestoreError;
+pub use storing::StoreTask;
+pub use task::{Call, Completion, Task, Ticket};
+
+use crate::delivery::{self, Delivery, Schedule, Success};
+use crate::evidence::{Evidence, Fault, FaultKind, Outcome, Report};
+use crate::fleet::{AccountId, Action, At, DoorId, Fleet, FleetPolicy, Key, OpenError, Wake};
+use crate::http::{Failure, Received, Request};
+use crate::lifecycle::Channel;
+use crate::machine::{Describe, Disposition};
+use crate::poller::Class;
+use crate::provider::{Provider, PullAnswer, TokenAnswer};
+use crate::secret::Secret;
+use crate::time::{Instant, Span};
+use account::{Entry, door_of, label};
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use beside::{Beside, HandingOver, Held, Kept};
+use callbacks::Record;
+use core::fmt;
+use core::time::Duration;
+use task::{Done, Purpose};
+use zeroize::Zeroizing;
+
+/// How a revision that the application did not take is offered again, unless chosen otherwise: eight attempts over about three hours.
+pub const HAND_OVER: delivery::Policy = delivery::Policy {
+    // The handler is code of this process: it is waited for.
+    timeout: Span::MAX,
+    success: Success::Exactly200,
+    schedule: Schedule::of([
+        Span::secs(1),
+        Span::secs(5),
+        Span::secs(30),
+        Span::mins(2),
+        Span::mins(10),
+        Span::mins(45),
+        Span::hours(2),
+    ]),
+    jitter_percent: 20,
+};
+
+/// The bounds and habits of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// The bounds of its fleet. At least one tombstone is kept.
+    pub fleet: FleetPolicy,
+    /// How a revision that was not taken is offered again.
+    pub hand_over: delivery::Policy,
+    /// How soon the store is asked again after it failed.
+    pub store_retry: Span,
+}
+
+impl Default for Policy {
+    /// A million verifications, [`HAND_OVER`], one second.
+    fn default() -> Self {
+        Self { fleet: FleetPolicy::default(), hand_over: HAND_OVER, store_retry: Span::secs(1) }
+    }
+}
+
+/// The moment of an input, and its entropy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// The driver's reading of its clock, which only goes forward.
+    pub now: Instant,
+    /// The wall clock, in milliseconds since 1970-01-01 UTC. It may jump; snapshots and the detection of time asleep read it.
+    pub unix_ms: u64,
+    /// Fresh random bits; one draw per input.
+    pub entropy: u32,
+}
+
+impl Moment {
+    /// These three.
+    #[must_use]
+    pub const fn new(now: Instant, unix_ms: u64, entropy: u32) -> Self {
+        Self { now, unix_ms, entropy }
+    }
+
+    /// The moment of one more step of the same input, with entropy of its own.
+    const fn at(&mut self) -> At {
+        let at = At::new(self.now, self.entropy);
+        // One round of a linear congruential generator (Numerical Recipes); the fleet mixes the bits.
+        self.entropy = self.entropy.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        at
+    }
+}
+
+/// The reply to the request that created a verification, read (R17).
+pub struct Created {
+    report: Option<Report>,
+    unsigned_answer: bool,
+    body: Body,
+}
+
+impl Created {
+    /// Reads the reply, which takes its time where it is long. `unix_ms` is the wall clock in milliseconds since 1970.
+    #[must_use]
+    pub fn read(provider: &dyn Provider, id: &str, mut received: Received, unix_ms: u64) -> Self {
+        let answer = received.lend(|answer| provider.read_pull(id, answer, Some(unix_ms / 1_000)));
+        match answer.outcome {
+            Outcome::Report(report) => Self {
+                report: Some(report),
+                unsigned_answer: answer.unsigned_answer,
+                body: Arc::new(Zeroizing::new(core::mem::take(&mut received.body))),
+            },
+            Outcome::NotReady(_) | Outcome::Refused | Outcome::Failed(_) => {
+                Self { report: None, unsigned_answer: false, body: Body::default() }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Created {
+    /// Without the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Created").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+/// Whether a call of one's own may be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permit {
+    /// Now; it is counted.
+    Granted,
+    /// Not before this moment: ask again then.
+    After(Instant),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Timer {
+    /// A save that failed is tried again.
+    Save,
+    /// A hand-over wants to be told the time.
+    HandOver,
+}
+
+/// The whole client, sans I/O. See the module's text.
+///
+/// Every method that may ask for something takes the moment, and a sink for tasks: start them there, or collect them; do not wait for them.
+pub struct Engine {
+    policy: Policy,
+    fleet: Fleet,
+    accounts: BTreeMap<AccountId, Entry>,
+    doors: BTreeMap<String, DoorId>,
+    sessions: BTreeMap<Key, Beside>,
+    timers: BTreeSet<(Instant, Key, Timer)>,
+    /// Records of verifications that nobody opened yet.
+    unknown: VecDeque<(&'static str, Arc<str>, Record)>,
+    /// Completions of what could not even be started.
+    at_once: VecDeque<Completion>,
+    /// The fleet forgot sessions that a store may still have.
+    has_forgotten: bool,
+    /// Nothing new is started.
+    stopping: bool,
+    /// How many store tasks and hand-overs are under way.
+    awaited: u64,
+    /// Names this engine in what it saves.
+    writer: Option<u64>,
+    /// The shortest time without listening in which a callback may be lost.
+    callback_window: Option<Span>,
+    /// When the engine last ran: on the driver's clock, and on the wall clock.
+    last_run: Option<(Instant, u64)>,
+    /// Since when no listener is there that once was.
+    away_since: Option<Instant>,
+}
+
+/// The body that is fed in with an input, should the fleet want it kept.
+struct Fed<'a> {
+    evidence: Evidence,
+    unsigned_answer: bool,
+    body: &'a Body,
+}
+
+impl Engine {
+    /// An engine without accounts.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        let tombstones = policy.fleet.tombstones.max(1);
+        let fleet = FleetPolicy { tombstones, ..policy.fleet };
+        Self {
+            policy: Policy { fleet, ..policy },
+            fleet: Fleet::new(fleet),
+            accounts: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            unknown: VecDeque::new(),
+            at_once: VecDeque::new(),
+            has_forgotten: false,
+            stopping: false,
+            awaited: 0,
+            writer: None,
+            callback_window: None,
+            last_run: None,
+            away_since: None,
+        }
+    }
+
+    /// Adds an account. Accounts at the same provider and host share one budget, that of the first added (R13).
+    pub fn add_account(&mut self, account: Account) -> AccountId {
+        let Account { provider, policy, door: limit, callback_window, .. } = account;
+        let label = label(&*provider);
+        let fleet = &mut self.fleet;
+        let door =
+            *self.doors.entry(door_of(provider.name(), &label)).or_insert_with(|| fleet.add_door(limit));
+        let id = self.fleet.add_account(door, policy);
+        self.callback_window =
+            Some(self.callback_window.map_or(callback_window, |least| least.min(callback_window)));
+        self.accounts.insert(id, Entry { provider, label, door, token: None, trouble: None });
+        id
+    }
+
+    /// Opens a verification; it is pulled at once. `created` is the reply to the request that created it, where there was one.
+    /// [`Task::Opened`] says when it is saved, or that the store had it already.
+    ///
+    /// # Errors
+    /// It is open already, the id is empty, the engine is full, or there is no such account.
+    pub fn open(
+        &mut self,
+        mut moment: Moment,
+        account: AccountId,
+        id: &str,
+        created: Option<Created>,
+        out: &mut dyn FnMut(Task),
+    ) -> Result<Key, OpenError> {
+        let m = &mut moment;
+        let provider = self.accounts.get(&account).ok_or(OpenError::NoAccount)?.provider.name();
+        let created =
+            created.unwrap_or(Created { report: None, unsigned_answer: false, body: Body::default() });
+        let mut actions = Vec::new();
+        let key = self.fleet.open(m.at(), account, id, created.report, &mut |action| actions.push(action))?;
+        let mut beside = Beside::new(account, id.into());
+        beside.opening = true;
+        self.sessions.insert(key, beside);
+        self.take_unknown(key, provider, id);
+        let Created { unsigned_answer, body, .. } = &created;
+        let fed = Fed { evidence: Evidence::Pulled, unsigned_answer: *unsigned_answer, body };
+        self.perform(m, actions, Some(fed), out);
+        self.settle(m, out);
+        Ok(key)
+    }
+
+    /// Ends a verification: no more pulls. A revision that was handed over already is still confirmed or repeated.
+    pub fn cancel(&mut self, mut moment: Moment, key: Key, out: &mut dyn FnMut(Task)) -> Disposition {
+        self.input(&mut moment, out, |fleet, at, actions| {
+            fleet.cancel(at, key, &mut |action| actions.push(action))
+        })
+    }
+
+    /// Somebody wants this verification pulled as soon as the cadence allows. One that has ended stays so.
+    pub fn hint(&mut self, mut moment: Moment, key: Key, out: &mut dyn FnMut(Task)) -> Disposition {
+        self.input(&mut moment, out, |fleet, at, actions| {
+            fleet.hint(at, key, Class::Confirming, &mut |action| actions.push(action))
+        })
+    }
+
+    /// Forgets a verification that has ended and awaits no hand-over. A store keeps it, and its numbers go on when it is named again (R8);
+    /// without one they begin anew.
+    pub fn forget(&mut self, key: Key) -> Disposition {
+        let disposition = self.fleet.forget(key);
+        if disposition == Disposition::Applied {
+            self.forgotten(key);
+        }
+        disposition
+    }
+
+    /// Other credentials are used for the calls of this account from now on, and a token is asked for anew. Callbacks are checked where
+    /// they are received. `Illegal` for another provider's.
+    pub fn credentials_replaced(
+        &mut self,
+        mut moment: Moment,
+        account: AccountId,
+        provider: Arc<dyn Provider>,
+        out: &mut dyn FnMut(Task),
+    ) -> Disposition {
+        let Some(entry) = self.accounts.get_mut(&account) else { return Disposition::Illegal };
+        if entry.provider.name() != provider.name() {
+            return Disposition::Illegal;
+        }
+        entry.label = label(&*provider);
+        entry.provider = provider;
+        entry.trouble = None;
+        self.input(&mut moment, out, |fleet, at, actions| {
+            fleet.credentials_replaced(at, account, &mut |action| actions.push(action))
+        })
+    }
+
+    /// Takes one call of this account's budget for a request of one's own (creating a verification, deleting one): every call counts (R13).
+    /// An account that is not this engine's has none.
+    pub fn take(&mut self, mut moment: Moment, account: AccountId) -> Permit {
+        let later = Permit::After(moment.now.after(Span::secs(1)));
+        let Some(entry) = self.accounts.get(&account) else { return later };
+        match self.fleet.take(moment.at(), entry.door) {
+            Ok(()) => Permit::Granted,
+            Err(Wake::At(at)) => Permit::After(at),
+            Err(Wake::More | Wake::Input) => later,
+        }
+    }
+
+    /// The verification with this id, or else the first that has it as its alias.
+    #[must_use]
+    pub fn find(&self, provider: &str, id: &str) -> Option<Key> {
+        self.fleet.find(provider, id)
+    }
+
+    /// Callbacks could not be received for longer than the provider repeats them: every settled verification is pulled once, spread by the
+    /// budget (R9).
+    pub fn listening_had_a_gap(&mut self, out: &mut dyn FnMut(Task)) {
+        self.gap(None, out);
+    }
+
+    /// A listener is there from now on. Where one was there before and the time between was too long, that was a gap (R9).
+    pub fn listening(&mut self, moment: Moment, out: &mut dyn FnMut(Task)) {
+        if let (Some(since), Some(window)) = (self.away_since.take(), self.callback_window) {
+            let away = moment.now.since(since);
+            if away >= u64::from(window.as_millis()) {
+                self.gap(Some(away), out);
+            }
+        }
+    }
+
+    /// The last listener is gone.
+    pub const fn not_listening(&mut self, moment: Moment) {
+        if self.away_since.is_none() {
+            self.away_since = Some(moment.now);
+        }
+    }
+
+    /// A task came to its end.
+    pub fn complete(&mut self, mut moment: Moment, completion: Completion, out: &mut dyn FnMut(Task)) {
+        let m = &mut moment;
+        self.completed(m, completion, out);
+        self.settle(m, out);
+    }
+
+    /// Does what is due, at most about `work` steps of it, and says when to come back. An input may come earlier.
+    pub fn run(&mut self, mut moment: Moment, work: u32, out: &mut dyn FnMut(Task)) -> Wake {
+        let m = &mut moment;
+        self.notice_time_asleep(m, out);
+        let mut left = work.max(1);
+        while let Some(&(due, key, timer)) = self.timers.first()
+            && due <= m.now
+        {
+            if left == 0 {
+                return Wake::More;
+            }
+            left -= 1;
+            self.timers.pop_first();
+            match timer {
+                Timer::Save => self.save_again(m, key, out),
+                Timer::HandOver => self.hand_over_due(m, key, out),
+            }
+        }
+        let mut actions = Vec::new();
+        let wake = self.fleet.run(m.at(), left, &mut |action| actions.push(action));
+        self.perform(m, actions, None, out);
+        self.settle(m, out);
+        if wake == Wake::More {
+            return Wake::More;
+        }
+        let fleet = match wake {
+            Wake::At(at) => Some(at),
+            Wake::Input | Wake::More => None,
+        };
+        let own = self.timers.first().map(|(due, _, _)| *due);
+        [fleet, own, self.look_again(m)].into_iter().flatten().min().map_or(Wake::Input, Wake::At)
+    }
+
+    /// Where a verification stands; `None` when the engine does not know it.
+    #[must_use]
+    pub fn status(&self, key: Key, now: Instant) -> Option<Status> {
+        let session = self.fleet.session(key)?;
+        let beside = self.sessions.get(&key)?;
+        let until = |at: Instant| Duration::from_millis(at.since(now));
+        Some(Status {
+            state: session.state(),
+            verdict: session.verdict(),
+            end: session.end(),
+            attempts: session.poller().last_op(),
+            pulling: session.poller().in_flight().is_some(),
+            next_pull: session.poller().next_pull().map(until),
+            time_left: session.poller().bound().map(until),
+            reached: beside.reached,
+            diagnosis: self.diagnosis(beside),
+        })
+    }
+
+    /// How many verifications there are, tombstones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fleet.len()
+    }
+
+    /// Whether there is no verification.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fleet.is_empty()
+    }
+
+    /// From now on no call and no hand-over is started. What the application is handed already may still be completed, and its word is
+    /// saved.
+    pub const fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether nothing is under way that would be repeated by the next process if it were broken off now: no hand-over, no save. Store
+    /// tasks and hand-overs count until they are completed.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.awaited == 0
+            && self.timers.iter().all(|(_, key, timer)| match timer {
+                Timer::Save => false,
+                Timer::HandOver => {
+                    let hand_over = self.sessions.get(key).and_then(|beside| beside.hand_over.as_ref());
+                    hand_over.is_none_or(|hand_over| !hand_over.taken)
+                }
+            })
+    }
+
+    fn input(
+        &mut self,
+        m: &mut Moment,
+        out: &mut dyn FnMut(Task),
+        step: impl FnOnce(&mut Fleet, At, &mut Vec<Action>) -> Disposition,
+    ) -> Disposition {
+        let mut actions = Vec::new();
+        let disposition = step(&mut self.fleet, m.at(), &mut actions);
+        self.perform(m, actions, None, out);
+        self.settle(m, out);
+        disposition
+    }
+
+    /// Takes in the completions of what could not even be started, and drops tokens that are of no more use.
+    fn settle(&mut self, m: &mut Moment, out: &mut dyn FnMut(Task)) {
+        while let Some(completion) = self.at_once.pop_front() {
+            self.completed(m, completion, out);
+        }
+        let at = m.at();
+        for (id, account) in &mut self.accounts {
+            if let Some((generation, _)) = account.token
+                && self.fleet.usable_token(at, *id) != Some(generation)
+            {
+                account.token = None;
+            }
+        }
+    }
+
+    fn completed(&mut self, m: &mut Moment, Completion(done): Completion, out: &mut dyn FnMut(Task)) {
+        match &done {
+            Done::Pulled { .. } | Done::Token { .. } => {}
+            Done::Handled { .. }
+            | Done::Saved { .. }
+            | Done::Confirmed { .. }
+            | Done::Marked { .. }
+            | Done::Looked { .. } => self.awaited = self.awaited.saturating_sub(1),
+        }
+        match done {
+            Done::Pulled { key, op, generation, answer, body, reached } => {
+                self.pulled(m, (key, op, generation), answer, &body, reached, out);
+            }
+            Done::Token { account, op, answer } => self.token(m, account, op, answer, out),
+            Done::Handled { key, number, attempt, result } => {
+                self.handled(m, (key, number, attempt), result, out);
+            }
+            Done::Saved { key, number, result } => self.saved(m, key, number, result, out),
+            Done::Confirmed { key, number, result } => self.word_saved(m, key, number, result, out),
+            Done::Marked { result: Ok(()) } => {}
+            Done::Marked { result: Err(error) } => out(Task::Tell(Event::StoreFailed { error })),
+            Done::Looked { lookup, result } => self.looked(m, lookup, result, out),
+        }
+    }
+
+    fn pulled(
+        &mut self,
+        m: &mut Moment,
+        (key, op, generation): (Key, u32, u32),
+        answer: PullAnswer,
+        body: &Body,
+        reached: bool,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let PullAnswer { outcome, alias, event, unsigned_answer, diagnosis } = answer;
+        let Some(beside) = self.sessions.get_mut(&key) else { return };
+        beside.reached |= reached;
+        beside.diagnosis.clone_from(&diagnosis);
+        beside.outcome = Some(outcome);
+        let (account, id) = (beside.account, Arc::clone(&beside.id));
+        let provider = self.provider_name(account);
+        out(Task::Tell(Event::Pulled { provider, id, op, outcome, reached, unsigned_answer, diagnosis }));
+        if let Some(event) = event {
+            self.seen(m, key, event, Channel::Status, Evidence::Pulled, out);
+        }
+        let mut actions = Vec::new();
+        let _ = self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
+        if let Some(alias) = alias {
+            let learned = self.fleet.learn_alias(m.at(), key, &alias, &mut |action| actions.push(action));
+            if learned == Disposition::Applied {
+                if let Some(beside) = self.sessions.get_mut(&key) {
+                    beside.alias = Some((&*alias).into());
+                }
+                self.take_unknown(key, provider, &alias);
+            }
+        }
+        let awaits = self.fleet.session(key).is_some_and(|session| session.poller().is_demanded());
+        if !awaits
+            && !matches!(outcome, Outcome::Failed(_) | Outcome::Refused)
+            && let Some(beside) = self.sessions.get_mut(&key)
+        {
+            beside.confirmed();
+        }
+        self.perform(m, actions, Some(Fed { evidence: Evidence::Pulled, unsigned_answer, body }), out);
+    }
+
+    fn token(
+        &mut self,
+        m: &mut Moment,
+        account: AccountId,
+        op: u32,
+        answer: TokenAnswer,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let mut actions = Vec::new();
+        let mut sink = |action| actions.push(action);
+        let at = m.at();
+        match answer {
+            TokenAnswer::Received { token, ttl } => {
+                if self.fleet.token_received(at, account, op, ttl, &mut sink) == Disposition::Applied
+                    && let Some(entry) = self.accounts.get_mut(&account)
+                {
+                    entry.trouble = None;
+                    entry.token = Some((op, token));
+                }
+            }
+            TokenAnswer::Refused { diagnosis } => {
+                self.no_token(account, true, diagnosis, out);
+                let _ = self.fleet.token_refused(at, account, op, &mut sink);
+            }
+            TokenAnswer::Failed { fault, diagnosis } => {
+                self.no_token(account, false, diagnosis, out);
+                let _ = self.fleet.token_failed(at, account, op, fault, &mut sink);
+            }
+        }
+        self.perform(m, actions, None, out);
+    }
+
+    fn no_token(
+        &mut self,
+        account: AccountId,
+        refused: bool,
+        diagnosis: Option<String>,
+        out: &mut dyn FnMut(Task),
+    ) {
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.trouble.clone_from(&diagnosis);
+        }
+        let provider = self.provider_name(account);
+        out(Task::Tell(Event::NoToken { provider, refused, diagnosis }));
+    }
+
+    /// Performs what the fleet asked for, in order; what belongs to a session that is not saved yet is held back (G9).
+    fn perform(
+        &mut self,
+        m: &mut Moment,
+        actions: Vec<Action>,
+        fed: Option<Fed<'_>>,
+        out: &mut dyn FnMut(Task),
+    ) {
+        // Bodies first, so that a save of the same step contains them.
+        for action in &actions {
+            match action {
+                Action::Keep { key, content } => {
+                    if let (Some(beside), Some(fed)) = (self.sessions.get_mut(key), &fed) {
+                        let &Fed { evidence, unsigned_answer, body } = fed;
+                        let body = Arc::clone(body);
+                        beside.latest.put(Some(Kept { content: *content, evidence, unsigned_answer, body }));
+                    }
+                }
+                Action::HandOver { key, revision } => {
+                    if let Some(beside) = self.sessions.get_mut(key) {
+                        beside.issue(revision.content);
+                    }
+                }
+                Action::Save { .. }
+                | Action::RequestToken { .. }
+                | Action::Pull { .. }
+                | Action::Ended { .. }
+                | Action::CredentialsRefused { .. }
+                | Action::Forgotten { .. }
+                | Action::Crowded { .. } => {}
+            }
+        }
+        let mut to_save = Vec::new();
+        for action in actions {
+            if let Action::Save { key, .. } = action {
+                self.want_save(key);
+                if !to_save.contains(&key) {
+                    to_save.push(key);
+                }
+                continue;
+            }
+            let token = self.single_use_token(m, &action);
+            let waits = session_of(&action)
+                .and_then(|key| self.sessions.get_mut(&key))
+                .filter(|beside| beside.saving.is_owed());
+            match waits {
+                Some(beside) => {
+                    let number = beside.saving.wanted;
+                    beside.held.push_back(Held { number, action, asked: m.now, token });
+                }
+                None => self.start(m, action, m.now, token, out),
+            }
+        }
+        for key in to_save {
+            self.save_owed(m, key, out);
+        }
+    }
+
+    /// Starts what waited for a save that is done.
+    fn start_released(&mut self, m: &mut Moment, key: Key, out: &mut dyn FnMut(Task)) {
+        while let Some(Held { action, asked, token, .. }) =
+            self.sessions.get_mut(&key).and_then(Beside::release)
+        {
+            self.start(m, action, asked, token, out);
+        }
+    }
+
+    /// The token that only this pull may carry.
+    fn single_use_token(&mut self, m: &mut Moment, action: &Action) -> Option<Secret> {
+        let Action::Pull { account, generation, .. } = action else { return None };
+        let spent = self.fleet.usable_token(m.at(), *account) != Some(*generation);
+        let entry = self.accounts.get_mut(account)?;
+        entry.token.take_if(|(held, _)| spent && held == generation).map(|(_, token)| token)
+    }
+
+    /// Starts one action, asked for at `asked`; its completion comes as an input.
+    fn start(
+        &mut self,
+        m: &mut Moment,
+        action: Action,
+        asked: Instant,
+        token: Option<Secret>,
+        out: &mut dyn FnMut(Task),
+    ) {
+        match action {
+            Action::Save { .. } | Action::Keep { .. } => {}
+            Action::RequestToken { account, op, within } => {
+                self.ask_token(account, op, asked.after(within), out)
+            }
+            Action::Pull { key, op, account, generation, within } => {
+                self.pull(m, (key, op, generation), account, token, asked.after(within), out);
+            }
+            Action::HandOver { key, revision } => {
+                if let Some(beside) = self.sessions.get_mut(&key) {
+                    let delivery = Delivery::new();
+                    beside.hand_over = Some(HandingOver { revision, delivery, due: None, taken: false });
+                    self.step_hand_over(m, key, delivery::Input::Tick, out);
+                }
+            }
+            Action::Ended { key, end, unconfirmed } => {
+                let Some(beside) = self.sessions.get(&key) else { return };
+                out(Task::Tell(Event::Ended {
+                    provider: self.provider_name(beside.account),
+                    id: Arc::clone(&beside.id),
+                    end,
+                    unconfirmed,
+                    unconfirmed_callbacks: beside.unconfirmed(),
+                    reached: beside.reached,
+                    diagnosis: self
+                        .diagnosis(beside)
+                        .or_else(|| beside.outcome.and_then(Outcome::why_not_settled).map(str::to_owned)),
+                }));
+            }
+            Action::CredentialsRefused { account } => {
+                let provider = self.provider_name(account);
+                out(Task::Tell(Event::CredentialsRefused { provider }));
+            }
+            Action::Crowded { account, expected, deadline } => {
+                let provider = self.provider_name(account);
+                out(Task::Tell(Event::Crowded { provider, expected, deadline }));
+            }
+            Action::Forgotten { key } => self.forgotten(key),
+        }
+    }
+
+    fn pull(
+        &mut self,
+        m: &mut Moment,
+        (key, op, generation): (Key, u32, u32),
+        account: AccountId,
+        token: Option<Secret>,
+        until: Instant,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let (Some(beside), Some(entry)) = (self.sessions.get(&key), self.accounts.get(&account)) else {
+            return;
+        };
+        if self.stopping {
+            return;
+        }
+        let shared = entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token);
+        let token = token.as_ref().or(shared);
+        let purpose = Purpose::Pull { key, op, generation, id: Arc::clone(&beside.id) };
+        if generation != 0 && token.is_none() {
+            // It waited for the store, and the token was refused or replaced meanwhile.
+            let diagnosis = "not sent: its token was replaced meanwhile".to_owned();
+            let failure = Failure { kind: FaultKind::TimedOut, diagnosis };
+            return self.at_once.push_back(Ticket(purpose).failed(failure));
+        }
+        let mut request = Request::new();
+        entry.provider.pull_request(&beside.id, token, &mut request);
+        let call = Call { purpose, provider: Arc::clone(&entry.provider), request, until };
+        match call.within(m.now) {
+            Ok(_) => out(Task::Call(call)),
+            Err(failure) => self.at_once.push_back(call.ticket().failed(failure)),
+        }
+    }
+
+    fn ask_token(&mut self, account: AccountId, op: u32, until: Instant, out: &mut dyn FnMut(Task)) {
+        let Some(entry) = self.accounts.get(&account) else { return };
+        if self.stopping {
+            return;
+        }
+        let mut request = Request::new();
+        if entry.provider.token_request(&mut request) {
+            let (purpose, provider) = (Purpose::Token { account, op }, Arc::clone(&entry.provider));
+            return out(Task::Call(Call { purpose, provider, request, until }));
+        }
+        // The machine was told to want a token where the account has none to give.
+        let fault = Fault { kind: FaultKind::Malformed, retry_after: None };
+        let answer = TokenAnswer::Failed { fault, diagnosis: Some("this account needs no token".to_owned()) };
+        self.at_once.push_back(Completion(Done::Token { account, op, answer }));
+    }
+
+    /// Where nobody ran the engine for longer than the provider repeats a callback, some may be lost: the computer slept, or the driver stood
+    /// still (R9). The wall clock is asked too, for a clock that stands still while the computer sleeps.
+    fn notice_time_asleep(&mut self, m: &Moment, out: &mut dyn FnMut(Task)) {
+        let before = self.last_run.replace((m.now, m.unix_ms));
+        if let (Some((now, unix_ms)), Some(window)) = (before, self.callback_window) {
+            let asleep = m.now.since(now).max(m.unix_ms.saturating_sub(unix_ms));
+            if asleep >= u64::from(window.as_millis()) {
+                self.gap(Some(asleep), out);
+            }
+        }
+    }
+
+    /// When to look at the clock at the latest, so that time asleep shows: twice in the time in which nothing is lost.
+    fn look_again(&self, m: &Moment) -> Option<Instant> {
+        let window = self.callback_window.filter(|_| !self.fleet.is_empty())?;
+        Some(m.now.after(Span::millis(window.as_millis() / 2)))
+    }
+
+    fn gap(&mut self, millis: Option<u64>, out: &mut dyn FnMut(Task)) {
+        if !self.fleet.is_empty() {
+            self.fleet.listening_had_a_gap();
+            out(Task::Tell(Event::ListeningGap { millis }));
+        }
+    }
+
+    fn writer(&mut self, m: &Moment) -> u64 {
+        *self.writer.get_or_insert((m.unix_ms << 32) ^ u64::from(m.entropy))
+    }
+
+    /// What keeps a session from its verdict: its own last pull, or the lack of a token.
+    fn diagnosis(&self, beside: &Beside) -> Option<String> {
+        let account = || self.accounts.get(&beside.account)?.trouble.clone();
+        beside.diagnosis.clone().or_else(account)
+    }
+
+    fn provider_name(&self, account: AccountId) -> &'static str {
+        self.accounts.get(&account).map_or("", |account| account.provider.name())
+    }
+
+    fn provider_name_of(&self, key: Key) -> &'static str {
+        self.sessions.get(&key).map_or("", |beside| self.provider_name(beside.account))
+    }
+
+    fn id_of(&self, key: Key) -> Arc<str> {
+        self.sessions.get(&key).map_or_else(|| "".into(), |beside| Arc::clone(&beside.id))
+    }
+}
+
+impl fmt::Debug for Engine {
+    /// Counts only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("accounts", &self.accounts.len())
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+const fn session_of(action: &Action) -> Option<Key> {
+    match action {
+        Action::Save { key, .. }
+        | Action::Pull { key, .. }
+        | Action::Keep { key, .. }
+        | Action::HandOver { key, .. }
+        | Action::Ended { key, .. } => Some(*key),
+        Action::RequestToken { .. }
+        | Action::CredentialsRefused { .. }
+        | Action::Crowded { .. }
+        | Action::Forgotten { .. } => None,
+    }
+}

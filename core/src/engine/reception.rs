@@ -73,6 +73,7 @@
 
 use crate::evidence::{Callback, Verdict};
 use crate::http::Headers;
+use crate::lifecycle;
 use crate::machine::{Cx, Machine, Next};
 use crate::provider::{Authenticity, CallbackCheck, CallbackReading, Checked, Provider, Unreadable};
 use crate::receipt::{self, Answer, Input, Policy, Receipt};
@@ -504,6 +505,11 @@ impl Arrived {
     #[must_use]
     pub fn claims(&self) -> Option<Verdict> {
         self.payload.reading.claims
+    }
+
+    /// The documented event that the body states.
+    pub(super) fn stated(&self) -> Option<lifecycle::Event> {
+        self.payload.reading.stated
     }
 
     /// The raw body. Personal data: overwritten when the last copy is dropped.

@@ -11,6 +11,10 @@
 //! longest wait goes first; audits go last, though one has its turn after fifteen other grants; a token request goes before the pulls,
 //! since others wait for it, but never twice in a row while a pull could be sent (R13).
 //!
+//! What a door knows (its budget, and how long a 429 closes it) is not stored. A process that starts anew finds its doors open; if the
+//! provider's limit still holds it answers 429 again, and from that answer on the door is closed as before (G7). A restart costs at most
+//! one burst, spread by jitter, and the budget itself is below the provider's limit.
+//!
 //! The fleet is not a [`Machine`]: its output is unbounded, so it takes a sink, and [`Fleet::run`] takes a bound on its work and answers
 //! [`Wake::More`] when there is more. It performs nothing itself. Actions of one session reach the sink in order, and
 //! [`Action::Save`] before the actions that must wait for it (G9).
@@ -149,6 +153,36 @@ impl Fleet {
         }
         self.step(at, key, session::Input::Restored, out);
         Ok(key)
+    }
+
+    /// Puts the stored state of a verification in the place of the session that was just opened for it, whose key stays: the store knew it
+    /// already, and its numbers go on (R8). It is looked at again, as if a callback had named it. Nothing that the session asked for
+    /// before is awaited any more.
+    pub fn replace(
+        &mut self,
+        at: At,
+        key: Key,
+        stored: Stored<'_>,
+        out: &mut impl FnMut(Action),
+    ) -> Disposition {
+        let Some(live) = self.sessions.get_mut(key) else {
+            return Disposition::Stale;
+        };
+        let (account, was_open) = (live.account, live.is_open());
+        live.session = stored.session;
+        live.version = stored.version;
+        let is_open = live.is_open();
+        if let Some((class, since)) = live.place.take()
+            && let Some(account) = self.accounts.get_mut(account as usize)
+        {
+            account.dequeue(class, since);
+        }
+        self.count_open(account, i32::from(is_open) - i32::from(was_open), out);
+        if let Some(alias) = stored.alias {
+            self.add_alias(key, alias);
+        }
+        self.step(at, key, session::Input::Restored, out);
+        self.step(at, key, session::Input::Callback(Callback::Unsigned), out)
     }
 
     /// Pull `op` of this session, sent with the token `generation`, came to this.
@@ -304,6 +338,12 @@ impl Fleet {
             return Err(Wake::Input);
         };
         if door.take(at.now) { Ok(()) } else { Err(door.opens().map_or(Wake::Input, Wake::At)) }
+    }
+
+    /// The token that a pull of this account may carry now: the number of the request that brought it, zero where none is needed.
+    #[must_use]
+    pub fn usable_token(&self, at: At, account: AccountId) -> Option<u32> {
+        self.accounts.get(account.0 as usize)?.usable(at.now)
     }
 
     /// Another id of the same verification (ShareID: `applicant_id` where the session was opened by `flow_id`); callbacks match either,
@@ -514,6 +554,7 @@ impl Fleet {
         self.sessions.bury_or_raise(key);
         while let Some(oldest) = self.sessions.supernumerary(self.policy.tombstones) {
             self.remove(oldest);
+            out(Action::Forgotten { key: oldest });
         }
         step.disposition
     }

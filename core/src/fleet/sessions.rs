@@ -33,7 +33,7 @@ impl Live {
 
     /// Has ended, and nothing of it is left to hand over.
     pub(super) const fn is_over(&self) -> bool {
-        self.session.end().is_some() && self.session.awaiting_hand_over().is_none()
+        self.session.is_over()
     }
 }
 

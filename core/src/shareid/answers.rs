@@ -6,6 +6,7 @@
 use super::contract::{Flow, NOT_READY_DETAIL, UNREPEATABLE};
 use super::diagnosis::{Hidden, diagnose, members, words};
 use super::document::Document;
+use super::lifecycle;
 use super::requests::Credentials;
 use crate::evidence::{Fault, FaultKind, NotReady, Outcome, Report, Verdict};
 use crate::http::{Answer, classify, describe, is_field_text};
@@ -126,7 +127,13 @@ pub(super) fn started(
 pub(super) fn pull(flow: Flow, id: &str, answer: &Answer<'_>, unix_now: Option<u64>) -> PullAnswer {
     let texts = [id];
     let hidden = Hidden(&texts);
-    let nothing = |outcome, diagnosis| PullAnswer { outcome, alias: None, unsigned_answer: false, diagnosis };
+    let nothing = |outcome, diagnosis| PullAnswer {
+        outcome,
+        alias: None,
+        event: lifecycle::stated(outcome),
+        unsigned_answer: false,
+        diagnosis,
+    };
     let body = Body::new(answer.body);
     if let Some(outcome) = classify(answer.status, answer.headers, unix_now) {
         // The words for *not ready* count under any status that blames the question.

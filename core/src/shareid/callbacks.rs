@@ -6,6 +6,7 @@
 use super::answers::claimed;
 use super::contract::UNREPEATABLE;
 use super::document::Document;
+use super::lifecycle::of_verdict;
 use crate::evidence::Callback;
 use crate::http::Headers;
 use crate::json::Body;
@@ -69,6 +70,7 @@ pub(super) fn read(bytes: &[u8], checked: &Checked) -> CallbackReading {
     let body = Body::new(bytes);
     let reading = body.object(&UNREPEATABLE);
     let document = Document::new(reading.object);
+    let claims = if reading.unreadable.is_none() { claimed(&document) } else { None };
     let flow = document.flow_id().map(Cow::into_owned);
     let applicant = document.applicant_id().map(Cow::into_owned);
     let (id, alias, id_member) = match (flow, applicant) {
@@ -86,9 +88,10 @@ pub(super) fn read(bytes: &[u8], checked: &Checked) -> CallbackReading {
         id_member,
         alias,
         event: None,
+        stated: claims.and_then(of_verdict),
         deviation: None,
         callback,
-        claims: if reading.unreadable.is_none() { claimed(&document) } else { None },
+        claims,
         unreadable: reading.unreadable,
     }
 }

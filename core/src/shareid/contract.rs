@@ -86,6 +86,7 @@ pub const RULES: Rules = Rules {
     watch: None,
     audit: Some(Span::hours(24)),
     callback_timeout: CALLBACK_TIMEOUT,
+    callback_window: CALLBACK_RETRY_WINDOW,
 };
 
 /// The two kinds of verification.

@@ -2,7 +2,7 @@
 //! `reasons` is empty or not (`doc.shareid.ai`, fetch-result-authenticate, analysis-result-onboarding). The words below are ours and
 //! never shown as the provider's.
 
-use crate::evidence::Verdict;
+use crate::evidence::{NotReady, Outcome, Verdict};
 use crate::lifecycle::{Event, EventRow, Meaning, Table};
 
 /// There is no result yet, or the id is not known: the documents give one answer for both.
@@ -46,3 +46,26 @@ pub const SHAREID: Table = Table {
         (Some(NOT_READY), READY_DECLINED),
     ],
 };
+
+/// What an answer to a fetch states.
+pub(super) const fn stated(outcome: Outcome) -> Option<Event> {
+    match outcome {
+        Outcome::Report(report) => match report.verdict {
+            Some(verdict) => of_verdict(verdict),
+            None => None,
+        },
+        Outcome::NotReady(NotReady::Documented) => Some(NOT_READY),
+        Outcome::NotReady(NotReady::NotFound | NotReady::Invalid) | Outcome::Refused | Outcome::Failed(_) => {
+            None
+        }
+    }
+}
+
+/// What a result with this verdict states.
+pub(super) const fn of_verdict(verdict: Verdict) -> Option<Event> {
+    match verdict {
+        Verdict::Accepted => Some(READY_ACCEPTED),
+        Verdict::Declined => Some(READY_DECLINED),
+        Verdict::Cancelled | Verdict::TimedOut | Verdict::ReviewPending | Verdict::Deleted => None,
+    }
+}

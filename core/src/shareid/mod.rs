@@ -26,6 +26,7 @@ pub use document::{Document, DocumentData, Image, OcrField, Reasons};
 pub use requests::{Methods, Start, StartAuthenticate, StartError, StartOnboarding};
 
 use crate::http::{Answer, BaseUrl, BaseUrlError, Headers, Request, is_field_text};
+use crate::lifecycle::Table;
 use crate::provider::{
     CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Statement, TokenAnswer, Unreadable,
 };
@@ -134,6 +135,10 @@ impl Provider for Account {
 
     fn rules(&self) -> Rules {
         contract::RULES
+    }
+
+    fn lifecycle(&self) -> &'static Table {
+        &lifecycle::SHAREID
     }
 
     fn token_request(&self, request: &mut Request) -> bool {

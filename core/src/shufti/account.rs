@@ -5,6 +5,7 @@ use super::reading;
 use super::requests::{self, Credentials};
 use super::signature::{Rule, UnusableSecret, Verifier};
 use crate::http::{Answer, BaseUrl, BaseUrlError, Headers, Request};
+use crate::lifecycle::Table;
 use crate::provider::{
     CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Statement, TokenAnswer, Unreadable,
 };
@@ -218,6 +219,10 @@ impl Provider for Account {
             AuthMode::AccessToken => Mode::SingleUse,
         };
         Rules { token_mode, ..contract::RULES }
+    }
+
+    fn lifecycle(&self) -> &'static Table {
+        &super::lifecycle::SHUFTI
     }
 
     fn token_request(&self, request: &mut Request) -> bool {

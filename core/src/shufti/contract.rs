@@ -81,6 +81,7 @@ pub const RULES: Rules = Rules {
     watch: None,
     audit: Some(Span::hours(24)),
     callback_timeout: CALLBACK_TIMEOUT,
+    callback_window: CALLBACK_WINDOW,
 };
 
 /// The status that ends a callback's retries. Source: Shufti's support pages say 200; developers.shuftipro.com, callback logs, takes any

@@ -49,6 +49,7 @@ pub fn read_pull(
     let plain = |outcome, diagnosis: Option<String>| PullAnswer {
         outcome,
         alias: None,
+        event: None,
         unsigned_answer: false,
         diagnosis: diagnosis.map(|diagnosis| format!("{diagnosis} ({})", describe(answer))),
     };
@@ -83,7 +84,8 @@ pub fn read_pull(
         Err(problem) => (fault(FaultKind::Malformed), Some(problem)),
     };
     let unsigned_answer = is_missing && is_success;
-    PullAnswer { unsigned_answer, ..plain(outcome, diagnosis) }
+    let event = event.filter(|_| !matches!(outcome, Outcome::Failed(_))).map(Event::row);
+    PullAnswer { event, unsigned_answer, ..plain(outcome, diagnosis) }
 }
 
 /// What a believed body says about `reference`, or what is wrong with it.
@@ -212,6 +214,7 @@ pub fn read_callback(body: &[u8], checked: &Checked) -> CallbackReading {
         id: id.map(Cow::into_owned),
         alias: None,
         event: word.map(Cow::into_owned),
+        stated: event.map(Event::row),
         callback,
         claims: document.unreadable().is_none().then(|| event.and_then(Event::verdict)).flatten(),
         unreadable,

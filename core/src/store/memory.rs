@@ -24,6 +24,8 @@ pub struct MemoryStore {
     victims: BTreeSet<(Rank, u64)>,
     sessions: BTreeMap<(Box<str>, Box<str>), SavedSession>,
     confirmed: BTreeMap<(Box<str>, Box<str>), u32>,
+    /// Provider, alias and id of every session that has an alias.
+    aliases: BTreeSet<(Box<str>, Box<str>, Box<str>)>,
 }
 
 /// What a record's eviction would cost; the cheapest goes first.
@@ -78,6 +80,7 @@ impl MemoryStore {
             victims: BTreeSet::new(),
             sessions: BTreeMap::new(),
             confirmed: BTreeMap::new(),
+            aliases: BTreeSet::new(),
         }
     }
 
@@ -112,6 +115,11 @@ impl MemoryStore {
                 self.victims.insert((Rank::Applied, position));
             }
         }
+    }
+
+    fn with_confirmation(&self, key: &(Box<str>, Box<str>), session: &SavedSession) -> SavedSession {
+        let confirmed = self.confirmed.get(key).copied().filter(|revision| *revision > 0);
+        SavedSession { confirmed, ..session.clone() }
     }
 
     fn make_room(&mut self, bytes: u64) {
@@ -219,8 +227,18 @@ impl Sessions for MemoryStore {
         if found != save.expected {
             return Ok(Saved::Conflict { found });
         }
-        let (issued, latest) =
-            self.sessions.remove(&key).map_or((None, None), |session| (session.issued, session.latest));
+        let (issued, latest) = match self.sessions.remove(&key) {
+            Some(SavedSession { provider, id, alias, issued, latest, .. }) => {
+                if let Some(alias) = alias {
+                    self.aliases.remove(&(provider, alias, id));
+                }
+                (issued, latest)
+            }
+            None => (None, None),
+        };
+        if let Some(alias) = save.alias {
+            self.aliases.insert((save.provider.into(), alias.into(), save.id.into()));
+        }
         let version = found + 1;
         let session = SavedSession {
             provider: save.provider.into(),
@@ -254,10 +272,20 @@ impl Sessions for MemoryStore {
             .sessions
             .range((from, Bound::Unbounded))
             .take(at_most as usize)
-            .map(|(key, session)| SavedSession {
-                confirmed: self.confirmed.get(key).copied().filter(|revision| *revision > 0),
-                ..session.clone()
-            })
+            .map(|(key, session)| self.with_confirmation(key, session))
+            .collect())
+    }
+
+    fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, TooLarge> {
+        let sharing = self
+            .aliases
+            .range((provider.into(), id.into(), Box::from(""))..)
+            .take_while(|(of, alias, _)| &**of == provider && &**alias == id)
+            .map(|(of, _, sharing)| (of.clone(), sharing.clone()));
+        Ok(core::iter::once((provider.into(), id.into()))
+            .chain(sharing)
+            .filter_map(|key| Some(self.with_confirmation(&key, self.sessions.get(&key)?)))
+            .take(at_most as usize)
             .collect())
     }
 }

@@ -408,7 +408,8 @@ impl World {
             Action::Keep { .. }
             | Action::Ended { .. }
             | Action::CredentialsRefused { .. }
-            | Action::Crowded { .. } => {}
+            | Action::Crowded { .. }
+            | Action::Forgotten { .. } => {}
         }
     }
 

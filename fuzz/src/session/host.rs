@@ -289,7 +289,10 @@ impl Host {
                 track.hand_over(revision, policies[verification.account], &verification.history);
                 self.hand_overs.push((key, revision.number));
             }
-            Action::Ended { .. } | Action::CredentialsRefused { .. } | Action::Crowded { .. } => {}
+            Action::Ended { .. }
+            | Action::CredentialsRefused { .. }
+            | Action::Crowded { .. }
+            | Action::Forgotten { .. } => {}
         }
     }
 

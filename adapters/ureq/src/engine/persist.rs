@@ -200,6 +200,7 @@ impl Engine {
                 | Action::Keep { .. }
                 | Action::Ended { .. }
                 | Action::CredentialsRefused { .. }
+                | Action::Forgotten { .. }
                 | Action::Crowded { .. } => true,
             });
         }

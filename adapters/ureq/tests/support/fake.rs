@@ -2,6 +2,7 @@
 
 use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
 use idv_core::http::{Answer, Headers, Request};
+use idv_core::lifecycle::{Event, EventRow, Meaning, Table};
 use idv_core::provider::{
     Authenticity, CallbackCheck, CallbackReading, Checked, Provider, PullAnswer, Statement, TokenAnswer,
     Unreadable,
@@ -21,6 +22,36 @@ pub struct Fake {
 }
 
 pub const BODY_CAP: u64 = 1_000;
+
+/// A verdict may follow a review, and a declined an accepted one, never the other way.
+pub const EVENTS: Table = Table {
+    provider: "fake",
+    events: &[
+        row("review", Verdict::ReviewPending),
+        row("accepted", Verdict::Accepted),
+        row("declined", Verdict::Declined),
+        row("deleted", Verdict::Deleted),
+    ],
+    transitions: &[
+        (None, Event(0)),
+        (None, Event(1)),
+        (None, Event(2)),
+        (None, Event(3)),
+        (Some(Event(0)), Event(1)),
+        (Some(Event(0)), Event(2)),
+        (Some(Event(1)), Event(2)),
+        (Some(Event(1)), Event(3)),
+        (Some(Event(2)), Event(3)),
+    ],
+};
+
+const fn row(name: &'static str, verdict: Verdict) -> EventRow {
+    EventRow { name, http: true, callback: true, status: true, meaning: Meaning::Verdict(verdict) }
+}
+
+fn stated(body: &str) -> Option<Event> {
+    Some(EVENTS.find(word(body, "verdict")?)).filter(|event| *event != Event::UNKNOWN)
+}
 
 fn word<'a>(body: &'a str, key: &str) -> Option<&'a str> {
     body.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
@@ -69,6 +100,10 @@ impl Provider for Fake {
         rules.with_cadence(Span::millis(20)).with_deadline(Span::secs(60))
     }
 
+    fn lifecycle(&self) -> &'static Table {
+        &EVENTS
+    }
+
     fn token_request(&self, request: &mut Request) -> bool {
         request.clear();
         request.method = "POST";
@@ -112,7 +147,8 @@ impl Provider for Fake {
         };
         let alias = text(answer.body).ok().and_then(|body| word(body, "alias")).map(str::to_owned);
         let unsigned_answer = text(answer.body).is_ok_and(|body| word(body, "unsigned").is_some());
-        PullAnswer { outcome, alias, unsigned_answer, diagnosis: None }
+        let event = text(answer.body).ok().and_then(stated).filter(|_| answer.status == 200);
+        PullAnswer { outcome, alias, event, unsigned_answer, diagnosis: None }
     }
 
     fn callback_body_cap(&self) -> u64 {
@@ -143,12 +179,14 @@ impl Provider for Fake {
             Authenticity::Wrong | Authenticity::Missing => Callback::WrongSignature,
         };
         let claims = text(body).ok().and_then(verdict);
+        let stated = text(body).ok().and_then(stated);
         CallbackReading {
             id,
             id_member: None,
             alias: None,
             deviation: None,
             event,
+            stated,
             callback,
             claims,
             unreadable,

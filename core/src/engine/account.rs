@@ -1,0 +1,113 @@
+//! One account at one provider, with the rules its verifications run under.
+
+use super::reception::Endpoint;
+use crate::fleet::{AccountPolicy, DoorId, DoorPolicy};
+use crate::http::Request;
+use crate::provider::Provider;
+use crate::receipt;
+use crate::rules::{Rules, RulesError};
+use crate::secret::Secret;
+use crate::time::Span;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+/// One account at one provider, with the rules its verifications run under; checked.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) policy: AccountPolicy,
+    pub(super) door: DoorPolicy,
+    pub(super) callback_window: Span,
+    receipt: receipt::Policy,
+}
+
+impl Account {
+    /// An account under the rules of the provider's contract.
+    ///
+    /// # Errors
+    /// The account cannot work as it is set up; says what to change.
+    pub fn new(provider: impl Provider + 'static) -> Result<Self, AccountError> {
+        let rules = provider.rules();
+        Self::with_rules(provider, &rules)
+    }
+
+    /// An account under other rules; start from [`Provider::rules`].
+    ///
+    /// # Errors
+    /// Under these rules nothing could work, or nothing could end; says what to change.
+    pub fn with_rules(provider: impl Provider + 'static, rules: &Rules) -> Result<Self, AccountError> {
+        Ok(Self {
+            policy: rules.account(provider.name()).map_err(AccountError::Rules)?,
+            door: rules.door().map_err(AccountError::Rules)?,
+            callback_window: rules.callback_window,
+            receipt: rules.receipt(provider.callback_body_cap()).map_err(AccountError::Receipt)?,
+            provider: Arc::new(provider),
+        })
+    }
+
+    /// The same account with callbacks answered by other rules.
+    #[must_use]
+    pub fn with_receipt(self, receipt: receipt::Policy) -> Self {
+        Self { receipt, ..self }
+    }
+
+    /// The provider's name: `shareid`, `shufti`.
+    #[must_use]
+    pub fn provider_name(&self) -> &'static str {
+        self.provider.name()
+    }
+
+    /// Where this account's callbacks arrive.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { provider: Arc::clone(&self.provider), policy: self.receipt }
+    }
+}
+
+/// An account that cannot work as it is set up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccountError {
+    /// Nothing could be pulled, or nothing could end.
+    Rules(RulesError),
+    /// No callback could be answered.
+    Receipt(receipt::PolicyError),
+}
+
+impl fmt::Display for AccountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(error) => error.fmt(f),
+            Self::Receipt(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for AccountError {}
+
+/// An account as the engine keeps it.
+pub(super) struct Entry {
+    pub(super) provider: Arc<dyn Provider>,
+    /// Tells the accounts of one provider apart in the store: where it pulls.
+    pub(super) label: String,
+    pub(super) door: DoorId,
+    /// The token that pulls may carry, with the number of the request that brought it.
+    pub(super) token: Option<(u32, Secret)>,
+    /// Why there is no token, while there is none.
+    pub(super) trouble: Option<String>,
+}
+
+/// Where the account pulls, without query: tells the accounts of one provider apart.
+pub(super) fn label(provider: &dyn Provider) -> String {
+    let mut request = Request::new();
+    provider.pull_request("", None, &mut request);
+    request.url.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
+/// The provider and the host that it pulls from: what a budget is for.
+pub(super) fn door_of(provider: &str, label: &str) -> String {
+    let host = label.split_once("://").map_or(label, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    format!("{provider} {host}")
+}

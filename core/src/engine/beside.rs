@@ -1,0 +1,293 @@
+//! What the engine keeps beside each session of the fleet: ids, bodies, and what waits for the store.
+
+use super::report::Body;
+use crate::delivery::Delivery;
+use crate::evidence::{ContentDigest, Evidence, Outcome, Verdict};
+use crate::fleet::{AccountId, Action};
+use crate::lifecycle::Lifecycle;
+use crate::secret::Secret;
+use crate::session::{self, Session};
+use crate::store::{Keep, KeptBody, KeptBodyBuf};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use zeroize::Zeroizing;
+
+/// The body behind a verdict.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) content: ContentDigest,
+    pub(super) evidence: Evidence,
+    /// See [`KeptBody::unsigned_answer`].
+    pub(super) unsigned_answer: bool,
+    pub(super) body: Body,
+}
+
+impl Kept {
+    pub(super) fn restored(kept: KeptBodyBuf, content: ContentDigest) -> Self {
+        Self {
+            content,
+            evidence: kept.evidence,
+            unsigned_answer: kept.unsigned_answer,
+            body: Arc::new(Zeroizing::new(kept.body.into_vec())),
+        }
+    }
+}
+
+/// What a save does to a kept body; as [`Keep`], owned.
+#[derive(Clone)]
+pub(super) enum Keeping {
+    Unchanged,
+    Put(Kept),
+    Drop,
+}
+
+impl Keeping {
+    pub(super) fn lend(&self) -> Keep<'_> {
+        match self {
+            Self::Unchanged => Keep::Unchanged,
+            Self::Put(kept) => Keep::Put(KeptBody {
+                evidence: kept.evidence,
+                unsigned_answer: kept.unsigned_answer,
+                body: &kept.body,
+            }),
+            Self::Drop => Keep::Drop,
+        }
+    }
+
+    pub(super) const fn changes(&self) -> bool {
+        !matches!(self, Self::Unchanged)
+    }
+}
+
+/// One of the two kept bodies, and whether the store knows it.
+#[derive(Default)]
+pub(super) struct Slot {
+    kept: Option<Kept>,
+    dirty: bool,
+}
+
+impl Slot {
+    pub(super) const fn restored(kept: Option<Kept>) -> Self {
+        Self { kept, dirty: false }
+    }
+
+    pub(super) fn put(&mut self, kept: Option<Kept>) {
+        self.dirty = self.dirty || kept.is_some() || self.kept.is_some();
+        self.kept = kept;
+    }
+
+    fn holding(&self, content: ContentDigest) -> Option<&Kept> {
+        self.kept.as_ref().filter(|kept| kept.content == content)
+    }
+
+    /// What the save that begins now does to it.
+    fn begin_save(&mut self) -> Keeping {
+        let dirty = core::mem::take(&mut self.dirty);
+        match (&self.kept, dirty) {
+            (_, false) => Keeping::Unchanged,
+            (Some(kept), true) => Keeping::Put(kept.clone()),
+            (None, true) => Keeping::Drop,
+        }
+    }
+}
+
+/// A revision on its way to the application.
+pub(super) struct HandingOver {
+    pub(super) revision: session::Revision,
+    pub(super) delivery: Delivery,
+    /// When the delivery wants to be told the time.
+    pub(super) due: Option<Instant>,
+    /// The application took it; the store has yet to keep that word.
+    pub(super) taken: bool,
+}
+
+/// Something that waits for a save.
+pub(super) struct Held {
+    /// The save.
+    pub(super) number: u32,
+    pub(super) action: Action,
+    /// When it was asked for.
+    pub(super) asked: Instant,
+    /// The single-use token that it carries.
+    pub(super) token: Option<Secret>,
+}
+
+/// The saves of one session. Numbers say which steps a save covers; at most one is under way.
+#[derive(Default)]
+pub(super) struct Saving {
+    /// The newest step that must be saved.
+    pub(super) wanted: u32,
+    /// The newest step that is saved.
+    pub(super) done: u32,
+    /// The session after the newest step that must be saved; the fleet may have forgotten it since.
+    pub(super) state: Option<Session>,
+    pub(super) under_way: Option<UnderWay>,
+    /// When a save that failed is tried again.
+    pub(super) retry: Option<Instant>,
+    /// The store has another version than expected, and is being asked whose it is.
+    pub(super) contested: bool,
+}
+
+impl Saving {
+    pub(super) const fn is_owed(&self) -> bool {
+        self.wanted != self.done
+    }
+}
+
+/// What one save takes to the store.
+pub(super) struct UnderWay {
+    pub(super) number: u32,
+    applied: Vec<u64>,
+    issued: bool,
+    latest: bool,
+}
+
+/// How many callbacks are remembered: ShareID sends one and repeats it at most three times.
+const MOST_CALLBACKS: usize = 4;
+
+/// One session, beside the fleet's own state of it.
+pub(super) struct Beside {
+    pub(super) account: AccountId,
+    pub(super) id: Arc<str>,
+    pub(super) alias: Option<Arc<str>>,
+    /// The version that the store has; 0 before the first save.
+    pub(super) version: u64,
+    /// The body of the revision that awaits its confirmation.
+    pub(super) issued: Slot,
+    /// The body of the newest verdict, while it is not the issued one's.
+    pub(super) latest: Slot,
+    /// Records taken in since the last save.
+    applied: Vec<u64>,
+    /// Recorded callbacks and what they claim, for revisions to refer to.
+    callbacks: VecDeque<(u64, Option<Verdict>)>,
+    /// Recorded callbacks that no counted pull followed yet.
+    unconfirmed: VecDeque<u64>,
+    pub(super) saving: Saving,
+    /// Actions that wait for a save, in order.
+    pub(super) held: VecDeque<Held>,
+    pub(super) hand_over: Option<HandingOver>,
+    pub(super) lifecycle: Lifecycle,
+    /// Whoever opened it has yet to be told what became of it.
+    pub(super) opening: bool,
+    /// The fleet has forgotten it; it stays until it is saved.
+    pub(super) forgotten: bool,
+    pub(super) reached: bool,
+    pub(super) diagnosis: Option<String>,
+    /// What came of the last pull.
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Beside {
+    pub(super) fn new(account: AccountId, id: Arc<str>) -> Self {
+        Self {
+            account,
+            id,
+            alias: None,
+            version: 0,
+            issued: Slot::default(),
+            latest: Slot::default(),
+            applied: Vec::new(),
+            callbacks: VecDeque::new(),
+            unconfirmed: VecDeque::new(),
+            saving: Saving::default(),
+            held: VecDeque::new(),
+            hand_over: None,
+            lifecycle: Lifecycle::new(),
+            opening: false,
+            forgotten: false,
+            reached: false,
+            diagnosis: None,
+            outcome: None,
+        }
+    }
+
+    /// This revision is handed over now: its body is the issued one, from now until it is confirmed or dead.
+    pub(super) fn issue(&mut self, content: ContentDigest) {
+        if let Some(kept) = self.latest.holding(content).cloned() {
+            self.issued.put(Some(kept));
+            self.latest.put(None);
+        }
+    }
+
+    /// What stands behind the issued revision.
+    pub(super) fn issued_kept(&self, content: ContentDigest) -> Option<&Kept> {
+        self.issued.holding(content)
+    }
+
+    /// A recorded callback is taken in: applied with the next save, and referred to by revisions.
+    pub(super) fn recorded_callback(&mut self, position: u64, verdict: Option<Verdict>) {
+        self.applied.push(position);
+        if self.callbacks.iter().all(|(known, _)| *known != position) {
+            self.callbacks.truncate(MOST_CALLBACKS - 1);
+            self.callbacks.push_front((position, verdict));
+        }
+        if !self.unconfirmed.contains(&position) {
+            self.unconfirmed.truncate(MOST_CALLBACKS - 1);
+            self.unconfirmed.push_front(position);
+        }
+    }
+
+    pub(super) const fn has_records_to_apply(&self) -> bool {
+        !self.applied.is_empty()
+    }
+
+    /// The fleet awaits no confirmation any more.
+    pub(super) fn confirmed(&mut self) {
+        self.unconfirmed.clear();
+    }
+
+    pub(super) fn unconfirmed(&self) -> Vec<u64> {
+        self.unconfirmed.iter().copied().collect()
+    }
+
+    pub(super) fn callbacks_of(&self, verdict: Verdict) -> Vec<u64> {
+        self.callbacks
+            .iter()
+            .filter(|(_, claimed)| *claimed == Some(verdict))
+            .map(|(position, _)| *position)
+            .collect()
+    }
+
+    /// A save of everything up to now begins: what it takes to the store.
+    pub(super) fn begin_save(&mut self) -> (Vec<u64>, Keeping, Keeping) {
+        let applied = core::mem::take(&mut self.applied);
+        let (issued, latest) = (self.issued.begin_save(), self.latest.begin_save());
+        self.saving.under_way = Some(UnderWay {
+            number: self.saving.wanted,
+            applied: applied.clone(),
+            issued: issued.changes(),
+            latest: latest.changes(),
+        });
+        (applied, issued, latest)
+    }
+
+    /// That save did not happen, or may not have: the next one takes the same along.
+    pub(super) fn save_failed(&mut self, under_way: UnderWay) {
+        let UnderWay { mut applied, issued, latest, .. } = under_way;
+        applied.append(&mut self.applied);
+        self.applied = applied;
+        self.issued.dirty |= issued;
+        self.latest.dirty |= latest;
+    }
+
+    /// Everything up to this step is saved, as this version.
+    pub(super) fn saved(&mut self, number: u32, version: u64) {
+        self.version = version;
+        self.saving.done = number;
+        self.saving.contested = false;
+        if !self.saving.is_owed() {
+            self.saving.state = None;
+        }
+    }
+
+    /// The next action whose save is done.
+    pub(super) fn release(&mut self) -> Option<Held> {
+        let done = self.saving.done;
+        // Numbers wrap after four thousand million saves of one session; it holds nothing across so many.
+        let is_free = |held: &Held| done.wrapping_sub(held.number) <= u32::MAX / 2;
+        if self.held.front().is_some_and(is_free) { self.held.pop_front() } else { None }
+    }
+}
