@@ -1,26 +1,25 @@
 //! One connection, from accepting to closing.
 
 use crate::config::Config;
+use crate::race::{caught, first, within};
 use crate::reply::{HungUp, Reply, Sending};
 use crate::request::{Body, Head, Request};
-use crate::server::Handler;
+use crate::server::{Handler, Sleep};
 use crate::watch::{Phase, Watch, Watched};
+use async_channel::Receiver;
+use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsAcceptor;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use smol::channel::Receiver;
-use smol::future::{FutureExt, poll_fn};
-use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use smol::net::TcpStream;
-use smol::{Timer, future};
+use idv_host::Runtime;
 use smol_hyper::rt::FuturesIo;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -33,30 +32,32 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// Closed when the server is to stop.
 pub(crate) type Stop = Receiver<Infallible>;
 
+/// What every connection of a server works with.
+pub(crate) struct Shared<R, H> {
+    pub(crate) runtime: R,
+    pub(crate) sleep: Sleep,
+    pub(crate) config: Config,
+    pub(crate) handler: H,
+}
+
 /// Serves one accepted connection until it closes.
-pub(crate) async fn serve<H: Handler>(
-    tcp: TcpStream,
+pub(crate) async fn serve<R: Runtime, H: Handler>(
+    tcp: R::Stream,
     peer: SocketAddr,
-    config: Arc<Config>,
-    handler: Arc<H>,
+    shared: Arc<Shared<R, H>>,
     stop: Stop,
 ) {
-    // An answer is written in one go; waiting to fill a segment would only delay it.
-    let _ = tcp.set_nodelay(true);
-    let Some(tls) = config.tls.clone() else {
-        return serve_http(tcp.clone(), tcp, peer, config, handler, stop).await;
+    let Some(tls) = shared.config.tls.clone() else {
+        return serve_http(tcp, |tcp| tcp, peer, shared, stop).await;
     };
-    let handshake = async { Some(TlsAcceptor::from(tls).accept(tcp.clone()).await) };
-    let timeout = async {
-        Timer::after(config.tls_handshake_timeout).await;
-        None
-    };
+    let handshake = TlsAcceptor::from(tls).accept(tcp);
     let stopping = async {
         let _ = stop.recv().await;
         None
     };
-    match handshake.or(timeout).or(stopping).await {
-        Some(Ok(stream)) => serve_http(stream, tcp, peer, config, handler, stop).await,
+    let timeout = (shared.sleep)(shared.config.tls_handshake_timeout);
+    match first(within(timeout, handshake), stopping).await {
+        Some(Ok(stream)) => serve_http(stream, |tls| tls.into_inner().0, peer, shared, stop).await,
         Some(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         None => tracing::debug!("TLS handshake not finished in time"),
     }
@@ -67,29 +68,29 @@ enum End {
     Cut(Phase),
 }
 
-async fn serve_http<S, H>(
+/// `into_tcp` takes off what was put around the connection.
+async fn serve_http<S, R, H>(
     stream: S,
-    mut tcp: TcpStream,
+    into_tcp: impl FnOnce(S) -> R::Stream,
     peer: SocketAddr,
-    config: Arc<Config>,
-    handler: Arc<H>,
+    shared: Arc<Shared<R, H>>,
     stop: Stop,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
+    R: Runtime,
     H: Handler,
 {
-    let watch = Arc::new(Watch::new(&config, Instant::now()));
+    let config = &shared.config;
+    let watch = Arc::new(Watch::new(config, Instant::now()));
     let io = FuturesIo::new(Watched { socket: stream, watch: watch.clone() });
-    let cap = config.max_body_bytes;
-    let service = service_fn(|request| answer(request, peer, cap, handler.clone(), watch.clone()));
+    let service = service_fn(|request| answer(request, peer, shared.clone(), watch.clone()));
     // The watch bounds every wait, so that hyper's own timer is not used. `pipeline_flush` must stay off: with it, hyper 1.12
     // loses the last reply of a connection that it closes with bytes unread.
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_headers(config.max_headers)
         .max_buf_size(config.max_head_bytes)
         .serve_connection(io, service);
-    let end = drive(connection, &watch, stop).await;
-    match end {
+    match drive(Pin::new(&mut connection), &shared.runtime, &watch, stop).await {
         End::Finished(Ok(())) => {}
         End::Finished(Err(error)) => tracing::debug!(%error, "connection ended early"),
         End::Cut(phase) => {
@@ -97,35 +98,38 @@ async fn serve_http<S, H>(
             return;
         }
     }
-    if watch.body_abandoned() {
-        let drain = async {
-            let mut sink = vec![0; 16 * 1024];
-            let mut left = LINGER_BYTES;
-            while let Ok(read @ 1..) = tcp.read(&mut sink).await {
-                left = left.saturating_sub(read);
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        let timeout = async {
-            Timer::after(LINGER).await;
-        };
-        drain.or(timeout).await;
+    let mut tcp = into_tcp(connection.into_parts().io.into_inner().socket);
+    if watch.is_to_break() {
+        shared.runtime.abort(tcp);
+    } else if watch.body_abandoned() {
+        let _ = within((shared.sleep)(LINGER), drain(&mut tcp)).await;
+    }
+}
+
+/// Reads and throws away what still comes.
+async fn drain(tcp: &mut (impl AsyncRead + Unpin)) {
+    let mut sink = vec![0; 16 * 1024];
+    let mut left = LINGER_BYTES;
+    while let Ok(read @ 1..) = poll_fn(|cx| Pin::new(&mut *tcp).poll_read(cx, &mut sink)).await {
+        left = left.saturating_sub(read);
+        if left == 0 {
+            break;
+        }
     }
 }
 
 /// Polls the connection, wakes it when a handler is overdue, cuts it when the peer is, and tells it once to stop.
-async fn drive<F>(connection: F, watch: &Watch, stop: Stop) -> End
-where
-    F: Graceful,
-{
-    let mut connection = pin!(connection);
+async fn drive<R: Runtime>(
+    mut connection: Pin<&mut impl Graceful>,
+    runtime: &R,
+    watch: &Watch,
+    stop: Stop,
+) -> End {
     let mut stop = pin!(async move {
         let _ = stop.recv().await;
     });
     let (mut stopping, mut told) = (false, false);
-    let mut timer = Timer::never();
+    let mut timer = pin!(None);
     let mut armed: Option<Instant> = None;
     poll_fn(|cx| {
         loop {
@@ -153,12 +157,13 @@ where
             // A timer that is early does no harm, and most of them are never set: only an earlier moment re-arms it.
             let wake = watch.wake_at(now);
             if armed.is_none_or(|armed| wake < armed) {
-                timer.set_at(wake);
+                timer.set(Some(runtime.sleep(wake.saturating_duration_since(now))));
                 armed = Some(wake);
             }
-            if timer.poll(cx).is_pending() {
+            if timer.as_mut().as_pin_mut().is_none_or(|timer| timer.poll(cx).is_pending()) {
                 return Poll::Pending;
             }
+            timer.set(None);
             armed = None;
         }
     })
@@ -167,7 +172,7 @@ where
 
 /// A connection that can be told to close after its present request.
 trait Graceful: Future<Output = hyper::Result<()>> {
-    fn graceful_shutdown(self: std::pin::Pin<&mut Self>);
+    fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
 impl<I, S, B> Graceful for http1::Connection<I, S>
@@ -178,7 +183,7 @@ where
     B: hyper::body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn graceful_shutdown(self: std::pin::Pin<&mut Self>) {
+    fn graceful_shutdown(self: Pin<&mut Self>) {
         http1::Connection::graceful_shutdown(self);
     }
 }
@@ -193,11 +198,10 @@ const fn phase_name(phase: Phase) -> &'static str {
 }
 
 /// Answers one request: by the handler, by its word for overdue requests, or by 500 where it panics.
-async fn answer<H: Handler>(
+async fn answer<R: Runtime, H: Handler>(
     request: http::Request<Incoming>,
     peer: SocketAddr,
-    cap: u64,
-    handler: Arc<H>,
+    shared: Arc<Shared<R, H>>,
     watch: Arc<Watch>,
 ) -> Result<http::Response<Sending>, HungUp> {
     let (parts, incoming) = request.into_parts();
@@ -210,14 +214,12 @@ async fn answer<H: Handler>(
         received_at,
         deadline,
     });
-    let body = Body::new(incoming, cap, watch.clone());
+    let body = Body::new(incoming, shared.config.max_body_bytes, watch.clone());
     let reply = {
         // The driver wakes this task at the deadline. At the deadline it is too late, even for a reply that is ready.
         let overdue = poll_fn(|_| if Instant::now() >= deadline { Poll::Ready(None) } else { Poll::Pending });
-        let work = async {
-            Some(AssertUnwindSafe(handler.handle(Request { head: head.clone(), body })).catch_unwind().await)
-        };
-        future::or(overdue, work).await
+        let work = async { Some(caught(shared.handler.handle(Request { head: head.clone(), body })).await) };
+        first(overdue, work).await
     };
     let mut reply = match reply {
         Some(Ok(reply)) => reply,
@@ -225,7 +227,7 @@ async fn answer<H: Handler>(
             tracing::error!(method = %head.method, path = head.path(), "the handler panicked");
             Reply::new(StatusCode::INTERNAL_SERVER_ERROR)
         }
-        None => handler.overdue(&head, watch.body_complete()),
+        None => shared.handler.overdue(&head, watch.body_complete()),
     };
     let now = Instant::now();
     if !watch.reply_ready(now) {
@@ -238,5 +240,5 @@ async fn answer<H: Handler>(
         after_ms = now.saturating_duration_since(received_at).as_millis() as u64,
         "answered"
     );
-    reply.into_response(watch).ok_or(HungUp)
+    reply.into_response(watch, shared.sleep.clone())
 }

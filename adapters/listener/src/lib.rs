@@ -10,9 +10,10 @@
 //! It opens sockets, keeps time and moves bytes; what a request means and how it is answered is the [`Handler`]'s. Every wait for
 //! the peer has a bound, every buffer a cap: see [`Config`]. The protocol itself is hyper's.
 //!
-//! A thread of its own, for blocking programs:
+//! It runs on whatever [`Runtime`] is given to [`Server::serve`]. With the feature `smol`, blocking programs have it on threads of its own:
 //!
 //! ```
+//! # #[cfg(feature = "smol")]
 //! use idv_listener::{Config, Reply, Request, Server, StatusCode};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,18 +28,21 @@
 //! handle.shutdown();
 //! # Ok(())
 //! # }
+//! # #[cfg(not(feature = "smol"))]
+//! # fn main() {}
 //! ```
-//!
-//! Programs that run smol await [`Server::serve`] instead.
 //!
 //! Logs carry the method, the path without its query, the status and durations; never header values, bodies or addresses.
 
 mod callbacks;
 mod config;
 mod connection;
+mod race;
 mod reply;
 mod request;
 mod server;
+#[cfg(feature = "smol")]
+mod threads;
 pub mod tls;
 mod watch;
 
@@ -46,6 +50,9 @@ pub use bytes::Bytes;
 pub use callbacks::Callbacks;
 pub use config::{Config, ConfigError};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+pub use idv_host::Runtime;
 pub use reply::{Piece, Reply};
 pub use request::{Body, BodyError, Head, Request};
-pub use server::{BindError, Handle, Handler, Server};
+pub use server::{BindError, Handler, Server};
+#[cfg(feature = "smol")]
+pub use threads::Handle;

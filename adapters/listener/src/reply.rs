@@ -1,11 +1,11 @@
 //! What the handler answers.
 
+use crate::server::{Nap, Sleep};
 use crate::watch::Watch;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
-use smol::Timer;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -28,6 +28,7 @@ enum Content {
     Whole(Bytes),
     Pieces(VecDeque<Piece>),
     HangUp,
+    Reset,
 }
 
 /// A part of a body that is sent in its own time.
@@ -81,7 +82,7 @@ impl Reply {
     pub fn with_pieces(mut self, pieces: impl IntoIterator<Item = Piece>) -> Self {
         let announced = match &self.content {
             Content::Whole(body) => body.len(),
-            Content::Pieces(_) | Content::HangUp => 0,
+            Content::Pieces(_) | Content::HangUp | Content::Reset => 0,
         };
         self.headers.insert(CONTENT_LENGTH, HeaderValue::from(announced));
         self.content = Content::Pieces(pieces.into_iter().collect());
@@ -94,27 +95,41 @@ impl Reply {
         Self { content: Content::HangUp, ..Self::new(StatusCode::OK) }
     }
 
+    /// No reply: the connection is broken by a reset, where the runtime can.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self { content: Content::Reset, ..Self::new(StatusCode::OK) }
+    }
+
     /// The body, where it is sent whole.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         match &self.content {
             Content::Whole(body) => Some(body),
-            Content::Pieces(_) | Content::HangUp => None,
+            Content::Pieces(_) | Content::HangUp | Content::Reset => None,
         }
     }
 
-    /// The reply in hyper's terms, or `None` to hang up.
-    pub(crate) fn into_response(self, watch: Arc<Watch>) -> Option<http::Response<Sending>> {
+    /// The reply in hyper's terms, or that there is none.
+    pub(crate) fn into_response(
+        self,
+        watch: Arc<Watch>,
+        sleep: Sleep,
+    ) -> Result<http::Response<Sending>, HungUp> {
         let pieces = match self.content {
             Content::Whole(body) if body.is_empty() => VecDeque::new(),
             Content::Whole(body) => VecDeque::from([Piece::Bytes(body)]),
             Content::Pieces(pieces) => pieces,
-            Content::HangUp => return None,
+            Content::HangUp => return Err(HungUp),
+            Content::Reset => {
+                watch.break_connection();
+                return Err(HungUp);
+            }
         };
-        let mut response = http::Response::new(Sending { pieces, pause: None, cutting: false, watch });
+        let mut response = http::Response::new(Sending { pieces, pause: None, cutting: false, watch, sleep });
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        Some(response)
+        Ok(response)
     }
 }
 
@@ -131,9 +146,10 @@ const BEFORE_CUT: Duration = Duration::from_millis(5);
 /// A reply's body on its way out; tells the watch when it is gone.
 pub(crate) struct Sending {
     pieces: VecDeque<Piece>,
-    pause: Option<Timer>,
+    pause: Option<Nap>,
     cutting: bool,
     watch: Arc<Watch>,
+    sleep: Sleep,
 }
 
 /// The connection was closed on purpose.
@@ -158,7 +174,7 @@ impl Body for Sending {
     ) -> Poll<Option<Result<Frame<Bytes>, HungUp>>> {
         loop {
             if let Some(pause) = &mut self.pause {
-                ready!(smol::future::FutureExt::poll(pause, cx));
+                ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
             if self.cutting {
@@ -170,9 +186,9 @@ impl Body for Sending {
                 // What was sent before the cut must be on its way first; an error at once would take it along.
                 Some(Piece::Cut) => {
                     self.cutting = true;
-                    self.pause = Some(Timer::after(BEFORE_CUT));
+                    self.pause = Some((self.sleep)(BEFORE_CUT));
                 }
-                Some(Piece::Pause(pause)) => self.pause = Some(Timer::after(pause)),
+                Some(Piece::Pause(pause)) => self.pause = Some((self.sleep)(pause)),
             }
         }
     }

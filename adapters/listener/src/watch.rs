@@ -12,7 +12,7 @@
 //! lock is never waited for unless a handler carries the body off to another.
 
 use crate::config::Config;
-use smol::io::{AsyncRead, AsyncWrite};
+use futures_io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ struct State {
     body_ended: bool,
     /// The body of the last request was left unread: the peer may still be sending it.
     body_abandoned: bool,
+    /// The connection is to be broken by a reset.
+    to_break: bool,
     /// The first byte of the next head, where it came before the present request was done with.
     next_head: Option<Instant>,
     last_read: Instant,
@@ -58,6 +60,7 @@ impl Watch {
                 phase: Phase::Idle { since: now },
                 body_ended: true,
                 body_abandoned: false,
+                to_break: false,
                 next_head: None,
                 last_read: now,
             }),
@@ -70,6 +73,15 @@ impl Watch {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection is to end by a reset.
+    pub(crate) fn break_connection(&self) {
+        self.state().to_break = true;
+    }
+
+    pub(crate) fn is_to_break(&self) -> bool {
+        self.state().to_break
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -7,7 +7,10 @@
     reason = "a test may fail by a panic"
 )]
 
-use idv_listener::{Bytes, Config, Handle, Piece, Reply, Request, Server, StatusCode};
+mod runtimes;
+
+use idv_listener::{Bytes, Config, Piece, Reply, Request, Server, StatusCode};
+use runtimes::{On, Running, on_every_runtime, serve};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -28,11 +31,11 @@ async fn count(mut request: Request) -> Reply {
     }
 }
 
-fn start(config: Config) -> Handle {
-    Server::bind(here(), config).unwrap().spawn(count).unwrap()
+fn start(on: On, config: Config) -> Running {
+    serve(on, config, count)
 }
 
-fn connect(handle: &Handle) -> TcpStream {
+fn connect(handle: &Running) -> TcpStream {
     let stream = TcpStream::connect(handle.local_addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -77,9 +80,8 @@ fn statuses(text: &str) -> Vec<&str> {
     text.match_indices("HTTP/1.1 ").map(|(at, _)| &text[at + 9..at + 12]).collect()
 }
 
-#[test]
-fn ten_thousand_requests_on_one_connection() {
-    let handle = start(Config::default());
+fn ten_thousand_requests_on_one_connection(on: On) {
+    let handle = start(on, Config::default());
     let mut stream = connect(&handle);
     for number in 0..10_000 {
         let body = "x".repeat(number % 7);
@@ -88,9 +90,8 @@ fn ten_thousand_requests_on_one_connection() {
     }
 }
 
-#[test]
-fn requests_sent_without_waiting_are_answered_in_order() {
-    let handle = start(Config::default());
+fn requests_sent_without_waiting_are_answered_in_order(on: On) {
+    let handle = start(on, Config::default());
     let mut stream = connect(&handle);
     let mut all = String::new();
     for number in 0..50 {
@@ -103,9 +104,8 @@ fn requests_sent_without_waiting_are_answered_in_order() {
     }
 }
 
-#[test]
-fn a_dripped_head_is_cut() {
-    let handle = start(Config { head_timeout: 80 * MS, ..Config::default() });
+fn a_dripped_head_is_cut(on: On) {
+    let handle = start(on, Config { head_timeout: 80 * MS, ..Config::default() });
     let mut stream = connect(&handle);
     let begun = Instant::now();
     stream.write_all(b"POST / HTTP/1.1\r\n").unwrap();
@@ -115,9 +115,8 @@ fn a_dripped_head_is_cut() {
     assert!((80 * MS..1_000 * MS).contains(&begun.elapsed()), "cut after {:?}", begun.elapsed());
 }
 
-#[test]
-fn a_dripped_head_counts_from_its_first_byte_on_a_used_connection_too() {
-    let handle = start(Config { head_timeout: 80 * MS, ..Config::default() });
+fn a_dripped_head_counts_from_its_first_byte_on_a_used_connection_too(on: On) {
+    let handle = start(on, Config { head_timeout: 80 * MS, ..Config::default() });
     let mut stream = connect(&handle);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     assert_eq!(read_reply(&mut stream).0, 200);
@@ -130,9 +129,8 @@ fn a_dripped_head_counts_from_its_first_byte_on_a_used_connection_too() {
     assert!((75 * MS..1_000 * MS).contains(&begun.elapsed()), "cut after {:?}", begun.elapsed());
 }
 
-#[test]
-fn a_dripped_body_is_bounded_by_the_deadline() {
-    let handle = start(Config { request_deadline: 100 * MS, ..Config::default() });
+fn a_dripped_body_is_bounded_by_the_deadline(on: On) {
+    let handle = start(on, Config { request_deadline: 100 * MS, ..Config::default() });
     let mut stream = connect(&handle);
     let begun = Instant::now();
     stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n").unwrap();
@@ -153,14 +151,13 @@ fn a_dripped_body_is_bounded_by_the_deadline() {
     drip.join().unwrap();
 }
 
-#[test]
-fn the_deadline_counts_from_the_first_byte_of_the_head() {
+fn the_deadline_counts_from_the_first_byte_of_the_head(on: On) {
     let config = Config { request_deadline: 400 * MS, head_timeout: 390 * MS, ..Config::default() };
     let slow = |_request: Request| async {
         smol::Timer::after(Duration::from_secs(10)).await;
         Reply::new(StatusCode::OK)
     };
-    let handle = Server::bind(here(), config).unwrap().spawn(slow).unwrap();
+    let handle = serve(on, config, slow);
     let mut stream = connect(&handle);
     let begun = Instant::now();
     stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
@@ -170,39 +167,41 @@ fn the_deadline_counts_from_the_first_byte_of_the_head() {
     assert!((400 * MS..680 * MS).contains(&begun.elapsed()), "answered after {:?}", begun.elapsed());
 }
 
-#[test]
-fn g5_a_store_that_blocks_does_not_delay_the_503_and_finishes_its_work() {
-    static STORED: AtomicUsize = AtomicUsize::new(0);
-    let storing = |_request: Request| async {
-        let work = smol::spawn(smol::unblock(|| {
-            std::thread::sleep(600 * MS);
-            STORED.fetch_add(1, Ordering::SeqCst);
-        }));
-        let (done, wait) = smol::channel::bounded(1);
-        smol::spawn(async move {
-            work.await;
-            let _ = done.send(()).await;
-        })
-        .detach();
-        let _ = wait.recv().await;
-        Reply::new(StatusCode::OK)
+fn g5_a_store_that_blocks_does_not_delay_the_503_and_finishes_its_work(on: On) {
+    let stored = Arc::new(AtomicUsize::new(0));
+    let counter = stored.clone();
+    let storing = move |_request: Request| {
+        let stored = counter.clone();
+        async move {
+            let work = smol::spawn(smol::unblock(move || {
+                std::thread::sleep(600 * MS);
+                stored.fetch_add(1, Ordering::SeqCst);
+            }));
+            let (done, wait) = smol::channel::bounded(1);
+            smol::spawn(async move {
+                work.await;
+                let _ = done.send(()).await;
+            })
+            .detach();
+            let _ = wait.recv().await;
+            Reply::new(StatusCode::OK)
+        }
     };
     let config = Config { request_deadline: 60 * MS, ..Config::default() };
-    let handle = Server::bind(here(), config).unwrap().spawn(storing).unwrap();
+    let handle = serve(on, config, storing);
     let mut stream = connect(&handle);
     let begun = Instant::now();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     assert_eq!(read_reply(&mut stream).0, 503);
     assert!(begun.elapsed() < 550 * MS, "answered after {:?}", begun.elapsed());
-    while STORED.load(Ordering::SeqCst) == 0 {
+    while stored.load(Ordering::SeqCst) == 0 {
         assert!(begun.elapsed() < Duration::from_secs(5));
         std::thread::sleep(5 * MS);
     }
 }
 
-#[test]
-fn a_body_over_the_cap_is_refused_when_announced() {
-    let handle = start(Config { max_body_bytes: 10, ..Config::default() });
+fn a_body_over_the_cap_is_refused_when_announced(on: On) {
+    let handle = start(on, Config { max_body_bytes: 10, ..Config::default() });
     let mut stream = connect(&handle);
     // Nothing of the body is sent: the refusal must not wait for it.
     stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 10000000000\r\n\r\n").unwrap();
@@ -211,9 +210,8 @@ fn a_body_over_the_cap_is_refused_when_announced() {
     assert!(begun.elapsed() < 500 * MS);
 }
 
-#[test]
-fn a_body_over_the_cap_is_refused_when_chunked() {
-    let handle = start(Config { max_body_bytes: 10, ..Config::default() });
+fn a_body_over_the_cap_is_refused_when_chunked(on: On) {
+    let handle = start(on, Config { max_body_bytes: 10, ..Config::default() });
     let mut stream = connect(&handle);
     stream
         .write_all(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nb\r\nhello world\r\n")
@@ -221,9 +219,8 @@ fn a_body_over_the_cap_is_refused_when_chunked() {
     assert_eq!(read_reply(&mut stream).0, 413);
 }
 
-#[test]
-fn a_body_at_the_cap_is_read() {
-    let handle = start(Config { max_body_bytes: 10, ..Config::default() });
+fn a_body_at_the_cap_is_read(on: On) {
+    let handle = start(on, Config { max_body_bytes: 10, ..Config::default() });
     let mut stream = connect(&handle);
     stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\n0123456789").unwrap();
     assert_eq!(read_reply(&mut stream), (200, "10".to_owned()));
@@ -235,9 +232,8 @@ fn a_body_at_the_cap_is_read() {
     assert_eq!(read_reply(&mut stream), (200, "10".to_owned()));
 }
 
-#[test]
-fn a_peer_that_is_still_sending_gets_to_read_the_refusal() {
-    let handle = start(Config { max_body_bytes: 10, ..Config::default() });
+fn a_peer_that_is_still_sending_gets_to_read_the_refusal(on: On) {
+    let handle = start(on, Config { max_body_bytes: 10, ..Config::default() });
     let mut stream = connect(&handle);
     stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 500000\r\n\r\n").unwrap();
     stream.write_all(&vec![b'x'; 500_000]).expect("the server goes on reading for a while");
@@ -246,8 +242,7 @@ fn a_peer_that_is_still_sending_gets_to_read_the_refusal() {
     assert!(text.contains("connection: close"), "{text:?}");
 }
 
-#[test]
-fn a_body_that_breaks_off_is_no_body() {
+fn a_body_that_breaks_off_is_no_body(on: On) {
     let (sender, seen) = std::sync::mpsc::channel();
     let handler = move |mut request: Request| {
         let sender = sender.clone();
@@ -256,7 +251,7 @@ fn a_body_that_breaks_off_is_no_body() {
             Reply::new(StatusCode::OK)
         }
     };
-    let handle = Server::bind(here(), Config::default()).unwrap().spawn(handler).unwrap();
+    let handle = serve(on, Config::default(), handler);
     let mut stream = connect(&handle);
     stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\n01234").unwrap();
     std::thread::sleep(20 * MS);
@@ -268,9 +263,8 @@ fn a_body_that_breaks_off_is_no_body() {
     ));
 }
 
-#[test]
-fn two_content_lengths_are_refused() {
-    let handle = start(Config::default());
+fn two_content_lengths_are_refused(on: On) {
+    let handle = start(on, Config::default());
     let mut stream = connect(&handle);
     stream
         .write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!")
@@ -278,9 +272,8 @@ fn two_content_lengths_are_refused() {
     assert_eq!(statuses(&read_all(&stream)), ["400"]);
 }
 
-#[test]
-fn content_length_beside_transfer_encoding_gets_one_answer_and_a_close() {
-    let handle = start(Config::default());
+fn content_length_beside_transfer_encoding_gets_one_answer_and_a_close(on: On) {
+    let handle = start(on, Config::default());
     let mut stream = connect(&handle);
     stream
         .write_all(
@@ -290,9 +283,8 @@ fn content_length_beside_transfer_encoding_gets_one_answer_and_a_close() {
     assert_eq!(statuses(&read_all(&stream)).len(), 1);
 }
 
-#[test]
-fn heads_over_the_caps_are_refused() {
-    let handle = start(Config::default());
+fn heads_over_the_caps_are_refused(on: On) {
+    let handle = start(on, Config::default());
     let mut stream = connect(&handle);
     let fields: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
     write!(stream, "GET / HTTP/1.1\r\nhost: h\r\n{fields}\r\n").unwrap();
@@ -304,9 +296,8 @@ fn heads_over_the_caps_are_refused() {
     assert!(text.is_empty() || statuses(&text) == ["431"], "{text:?}");
 }
 
-#[test]
-fn noise_is_answered_or_closed_and_the_server_lives_on() {
-    let handle = start(Config { head_timeout: 50 * MS, ..Config::default() });
+fn noise_is_answered_or_closed_and_the_server_lives_on(on: On) {
+    let handle = start(on, Config { head_timeout: 50 * MS, ..Config::default() });
     let noises: [&[u8]; 7] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\0\0\0\0\r\n\r\n",
@@ -327,9 +318,8 @@ fn noise_is_answered_or_closed_and_the_server_lives_on() {
     assert_eq!(read_reply(&mut stream).0, 200);
 }
 
-#[test]
-fn requests_with_random_damage_never_stop_the_server() {
-    let handle = start(Config { head_timeout: 5 * MS, request_deadline: 10 * MS, ..Config::default() });
+fn requests_with_random_damage_never_stop_the_server(on: On) {
+    let handle = start(on, Config { head_timeout: 5 * MS, request_deadline: 10 * MS, ..Config::default() });
     let whole = b"POST /a?b=c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nsignature: x\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut draw = |below: usize| {
@@ -358,9 +348,8 @@ fn requests_with_random_damage_never_stop_the_server() {
     assert_eq!(read_reply(&mut stream).0, 200);
 }
 
-#[test]
-fn an_idle_connection_is_closed() {
-    let handle = start(Config { idle_timeout: 60 * MS, ..Config::default() });
+fn an_idle_connection_is_closed(on: On) {
+    let handle = start(on, Config { idle_timeout: 60 * MS, ..Config::default() });
     let mut used = connect(&handle);
     used.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     assert_eq!(read_reply(&mut used).0, 200);
@@ -371,12 +360,11 @@ fn an_idle_connection_is_closed() {
     assert!(begun.elapsed() < 1_000 * MS);
 }
 
-#[test]
-fn a_peer_that_does_not_read_is_cut() {
+fn a_peer_that_does_not_read_is_cut(on: On) {
     let config =
         Config { reply_timeout: 80 * MS, idle_timeout: 80 * MS, max_connections: 1, ..Config::default() };
     let big = |_request: Request| async { Reply::text(StatusCode::OK, vec![b'x'; 64 * 1024 * 1024]) };
-    let handle = Server::bind(here(), config).unwrap().spawn(big).unwrap();
+    let handle = serve(on, config, big);
     let mut stuck = connect(&handle);
     stuck.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     // The one slot is free again only once the first connection is gone.
@@ -387,9 +375,8 @@ fn a_peer_that_does_not_read_is_cut() {
     assert_eq!(&status, b"HTTP/1.1 200");
 }
 
-#[test]
-fn connections_over_the_cap_wait_until_one_closes() {
-    let handle = start(Config { max_connections: 2, ..Config::default() });
+fn connections_over_the_cap_wait_until_one_closes(on: On) {
+    let handle = start(on, Config { max_connections: 2, ..Config::default() });
     let (mut first, mut second, mut third) = (connect(&handle), connect(&handle), connect(&handle));
     for stream in [&mut first, &mut second, &mut third] {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
@@ -403,13 +390,12 @@ fn connections_over_the_cap_wait_until_one_closes() {
     assert_eq!(read_reply(&mut third).0, 200);
 }
 
-#[test]
-fn shutdown_finishes_the_running_request_and_closes_idle_connections() {
+fn shutdown_finishes_the_running_request_and_closes_idle_connections(on: On) {
     let slow = |_request: Request| async {
         smol::Timer::after(100 * MS).await;
         Reply::text(StatusCode::OK, "done")
     };
-    let handle = Server::bind(here(), Config::default()).unwrap().spawn(slow).unwrap();
+    let handle = serve(on, Config::default(), slow);
     let address = handle.local_addr();
     let (idle, mut running) = (connect(&handle), connect(&handle));
     running.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
@@ -424,9 +410,8 @@ fn shutdown_finishes_the_running_request_and_closes_idle_connections() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-#[test]
-fn shutdown_lets_a_request_that_is_arriving_finish() {
-    let handle = start(Config::default());
+fn shutdown_lets_a_request_that_is_arriving_finish(on: On) {
+    let handle = start(on, Config::default());
     let mut stream = connect(&handle);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     assert_eq!(read_reply(&mut stream).0, 200);
@@ -440,12 +425,11 @@ fn shutdown_lets_a_request_that_is_arriving_finish() {
     stopping.join().unwrap();
 }
 
-#[test]
-fn shutdown_ends_by_the_drain_deadline() {
+fn shutdown_ends_by_the_drain_deadline(on: On) {
     let config =
         Config { drain_deadline: 60 * MS, request_deadline: Duration::from_secs(60), ..Config::default() };
     let stuck = |_request: Request| smol::future::pending::<Reply>();
-    let handle = Server::bind(here(), config).unwrap().spawn(stuck).unwrap();
+    let handle = serve(on, config, stuck);
     let mut stream = connect(&handle);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     std::thread::sleep(30 * MS);
@@ -455,13 +439,12 @@ fn shutdown_ends_by_the_drain_deadline() {
     assert_eq!(read_all(&stream), "");
 }
 
-#[test]
-fn a_panic_of_the_handler_is_a_500_and_nothing_more() {
+fn a_panic_of_the_handler_is_a_500_and_nothing_more(on: On) {
     let handler = |request: Request| async move {
         assert!(request.head.path() != "/panic", "as the test wants it");
         Reply::new(StatusCode::OK)
     };
-    let handle = Server::bind(here(), Config::default()).unwrap().spawn(handler).unwrap();
+    let handle = serve(on, Config::default(), handler);
     let mut stream = connect(&handle);
     stream.write_all(b"GET /panic HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     assert_eq!(read_reply(&mut stream).0, 500);
@@ -469,23 +452,21 @@ fn a_panic_of_the_handler_is_a_500_and_nothing_more() {
     assert_eq!(read_reply(&mut stream).0, 200);
 }
 
-#[test]
-fn the_handler_sees_the_peer_the_times_and_every_repeated_field() {
+fn the_handler_sees_the_peer_the_times_and_every_repeated_field(on: On) {
     let handler = |request: Request| async move {
         let head = &request.head;
         let signatures = head.fields().iter().filter(|(name, _)| *name == "signature").count();
         let left = head.deadline - head.received_at;
         Reply::text(StatusCode::OK, format!("{} {signatures} {}", head.peer, left.as_millis()))
     };
-    let handle = Server::bind(here(), Config::default()).unwrap().spawn(handler).unwrap();
+    let handle = serve(on, Config::default(), handler);
     let mut stream = connect(&handle);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nSignature: a\r\nsignature: b\r\n\r\n").unwrap();
     let (_, body) = read_reply(&mut stream);
     assert_eq!(body, format!("{} 2 2500", stream.local_addr().unwrap()));
 }
 
-#[test]
-fn replies_can_be_slow_cut_short_or_lost() {
+fn replies_can_be_slow_cut_short_or_lost(on: On) {
     let handler = |request: Request| async move {
         let reply = Reply::text(StatusCode::OK, "0123456789");
         match request.head.path() {
@@ -498,7 +479,7 @@ fn replies_can_be_slow_cut_short_or_lost() {
             _ => Reply::hang_up(),
         }
     };
-    let handle = Server::bind(here(), Config::default()).unwrap().spawn(handler).unwrap();
+    let handle = serve(on, Config::default(), handler);
     let ask = |path: &str| {
         let mut stream = connect(&handle);
         write!(stream, "GET {path} HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
@@ -512,9 +493,55 @@ fn replies_can_be_slow_cut_short_or_lost() {
     assert_eq!(read_all(ask("/lost")), "");
 }
 
+/// Reads until the connection ends, and says how.
+fn end(mut stream: TcpStream) -> io::Result<usize> {
+    stream.read_to_end(&mut Vec::new())
+}
+
+#[test]
+fn a_connection_can_be_broken_by_a_reset() {
+    let handler = |request: Request| async move {
+        match request.head.path() {
+            "/reset" => Reply::reset(),
+            _ => Reply::hang_up(),
+        }
+    };
+    for on in [On::Threads, On::Smol] {
+        let handle = serve(on, Config::default(), handler);
+        let ask = |path: &str| {
+            let mut stream = connect(&handle);
+            write!(stream, "GET {path} HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+            end(stream).map_err(|error| error.kind())
+        };
+        assert_eq!(ask("/reset"), Err(io::ErrorKind::ConnectionReset), "{on:?}");
+        assert_eq!(ask("/lost"), Ok(0), "{on:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_dropped_breaks_its_connections_off() {
+    let server = Server::bind(here(), Config::default()).unwrap();
+    let address = server.local_addr();
+    let (started, has_started) = std::sync::mpsc::channel();
+    let never = move |_request: Request| {
+        started.send(()).unwrap();
+        std::future::pending::<Reply>()
+    };
+    let serving = smol::spawn(server.serve(idv_host::Smol, never, std::future::pending()));
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    has_started.recv_timeout(Duration::from_secs(5)).unwrap();
+    let begun = Instant::now();
+    smol::block_on(serving.cancel());
+    assert_eq!(read_all(&stream), "");
+    assert!(begun.elapsed() < 1_000 * MS, "well before the request's deadline");
+    assert!(TcpStream::connect(address).is_err());
+}
+
 #[test]
 fn several_threads_serve_one_port() {
-    let handle = start(Config { threads: 3, ..Config::default() });
+    let handle = start(On::Threads, Config { threads: 3, ..Config::default() });
     let clients: Vec<_> = (0..8)
         .map(|_| {
             let mut stream = connect(&handle);
@@ -533,21 +560,6 @@ fn several_threads_serve_one_port() {
 }
 
 #[test]
-fn it_serves_within_a_running_executor_too() {
-    let server = Server::bind(here(), Config::default()).unwrap();
-    let address = server.local_addr();
-    let client = std::thread::spawn(move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
-        read_reply(&mut stream).0
-    });
-    smol::block_on(server.serve(count, async {
-        let _ = smol::unblock(|| std::thread::sleep(200 * MS)).await;
-    }));
-    assert_eq!(client.join().unwrap(), 200);
-}
-
-#[test]
 fn settings_that_can_serve_nothing_are_refused_by_name() {
     let refused = |config| Server::bind(here(), config).unwrap_err().to_string();
     assert!(refused(Config { max_connections: 0, ..Config::default() }).contains("`max_connections`"));
@@ -560,6 +572,35 @@ fn settings_that_can_serve_nothing_are_refused_by_name() {
     let error = Server::bind(taken.local_addr().unwrap(), Config::default()).unwrap_err().to_string();
     assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
 }
+
+on_every_runtime!(
+    ten_thousand_requests_on_one_connection,
+    requests_sent_without_waiting_are_answered_in_order,
+    a_dripped_head_is_cut,
+    a_dripped_head_counts_from_its_first_byte_on_a_used_connection_too,
+    a_dripped_body_is_bounded_by_the_deadline,
+    the_deadline_counts_from_the_first_byte_of_the_head,
+    g5_a_store_that_blocks_does_not_delay_the_503_and_finishes_its_work,
+    a_body_over_the_cap_is_refused_when_announced,
+    a_body_over_the_cap_is_refused_when_chunked,
+    a_body_at_the_cap_is_read,
+    a_peer_that_is_still_sending_gets_to_read_the_refusal,
+    a_body_that_breaks_off_is_no_body,
+    two_content_lengths_are_refused,
+    content_length_beside_transfer_encoding_gets_one_answer_and_a_close,
+    heads_over_the_caps_are_refused,
+    noise_is_answered_or_closed_and_the_server_lives_on,
+    requests_with_random_damage_never_stop_the_server,
+    an_idle_connection_is_closed,
+    a_peer_that_does_not_read_is_cut,
+    connections_over_the_cap_wait_until_one_closes,
+    shutdown_finishes_the_running_request_and_closes_idle_connections,
+    shutdown_lets_a_request_that_is_arriving_finish,
+    shutdown_ends_by_the_drain_deadline,
+    a_panic_of_the_handler_is_a_500_and_nothing_more,
+    the_handler_sees_the_peer_the_times_and_every_repeated_field,
+    replies_can_be_slow_cut_short_or_lost,
+);
 
 mod tls {
     use super::*;
@@ -582,15 +623,14 @@ mod tls {
         (Config { tls: Some(tls), ..Config::default() }, Arc::new(client))
     }
 
-    fn over_tls(handle: &Handle, client: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
+    fn over_tls(handle: &Running, client: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
         let name = ServerName::try_from("localhost").unwrap();
         StreamOwned::new(ClientConnection::new(client.clone(), name).unwrap(), connect(handle))
     }
 
-    #[test]
-    fn requests_are_answered_and_the_close_is_announced() {
+    fn requests_are_answered_and_the_close_is_announced(on: On) {
         let (config, client) = identity();
-        let handle = start(config);
+        let handle = start(on, config);
         let mut stream = over_tls(&handle, &client);
         for _ in 0..100 {
             stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nhi").unwrap();
@@ -601,10 +641,9 @@ mod tls {
         assert_eq!(read_all(stream), "");
     }
 
-    #[test]
-    fn a_handshake_that_does_not_come_is_cut() {
+    fn a_handshake_that_does_not_come_is_cut(on: On) {
         let (config, _) = identity();
-        let handle = start(Config { tls_handshake_timeout: 80 * MS, ..config });
+        let handle = start(on, Config { tls_handshake_timeout: 80 * MS, ..config });
         let begun = Instant::now();
         let mut silent = connect(&handle);
         silent.write_all(b"\x16").unwrap();
@@ -612,10 +651,9 @@ mod tls {
         assert!((80 * MS..1_000 * MS).contains(&begun.elapsed()), "cut after {:?}", begun.elapsed());
     }
 
-    #[test]
-    fn plain_http_on_a_tls_port_is_closed() {
+    fn plain_http_on_a_tls_port_is_closed(on: On) {
         let (config, client) = identity();
-        let handle = start(config);
+        let handle = start(on, config);
         let mut plain = connect(&handle);
         plain.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
         let mut bytes = Vec::new();
@@ -626,10 +664,9 @@ mod tls {
         assert_eq!(read_reply(&mut stream).0, 200);
     }
 
-    #[test]
-    fn a_dripped_body_is_bounded_over_tls_too() {
+    fn a_dripped_body_is_bounded_over_tls_too(on: On) {
         let (config, client) = identity();
-        let handle = start(Config { request_deadline: 100 * MS, ..config });
+        let handle = start(on, Config { request_deadline: 100 * MS, ..config });
         let mut stream = over_tls(&handle, &client);
         stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\nx").unwrap();
         assert_eq!(read_reply(&mut stream).0, 408);
@@ -647,4 +684,11 @@ mod tls {
         assert!(refused(&cert.pem(), "nonsense").contains("private key cannot be read"));
         assert!(refused(&cert.pem(), &other).contains("cannot be used"));
     }
+
+    on_every_runtime!(
+        requests_are_answered_and_the_close_is_announced,
+        a_handshake_that_does_not_come_is_cut,
+        plain_http_on_a_tls_port_is_closed,
+        a_dripped_body_is_bounded_over_tls_too,
+    );
 }
