@@ -15,7 +15,8 @@ pub(crate) fn what(entry: &Entry) -> String {
         What::Call { method, path, id, status, said, fault } => {
             let about = id.as_deref().map(|id| format!(" about {id}")).unwrap_or_default();
             let fault = fault.map(|fault| format!(", struck by {fault:?}")).unwrap_or_default();
-            format!("{provider} {method} {path}{about}: {status} {said}{fault}")
+            let status = status.map(|status| format!("{status} ")).unwrap_or_default();
+            format!("{provider} {method} {path}{about}: {status}{said}{fault}")
         }
         What::Callback { id, event, attempt, key, status, failed, then, .. } => {
             let key = match key {

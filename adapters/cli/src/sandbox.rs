@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
     /// How many of a hundred callbacks go wrong: lost, late, overtaken, twice, replayed, wrong key, answer lost.
     #[arg(long, value_name = "PERCENT", value_parser = percent())]
     callback_faults: Option<u8>,
-    /// How many of a hundred answers go wrong: slow, cut off, lost, 5xx, 524 with HTML.
+    /// How many of a hundred answers go wrong: slow, cut off, lost, reset, 5xx, 524 with HTML.
     #[arg(long, value_name = "PERCENT", value_parser = percent())]
     answer_faults: Option<u8>,
     /// How many of a hundred tokens die early.

@@ -146,7 +146,7 @@ pub struct Faults {
     /// How many of a hundred callbacks are lost, late, overtaken by the next one, sent twice, replayed later, signed with a wrong key
     /// at first, or have their answer lost.
     pub callback_percent: u8,
-    /// How many of a hundred answers to pulls and token requests are slow, cut off, lost, 5xx or 524 with HTML.
+    /// How many of a hundred answers to pulls and token requests are slow, cut off, lost, reset, 5xx or 524 with HTML.
     pub answer_percent: u8,
     /// How many of a hundred tokens die before their time.
     pub token_percent: u8,

@@ -50,11 +50,12 @@ impl Faults {
     /// What strikes the `n`-th answer of a kind.
     pub(crate) fn answer(&self, kind: &str, n: u64) -> Option<AnswerFault> {
         let entropy = self.struck("answer", kind, n, self.answer_percent)?;
-        Some(match entropy % 5 {
+        Some(match entropy % 6 {
             0 => AnswerFault::SlowBody,
             1 => AnswerFault::Html524,
             2 => AnswerFault::ServerError,
             3 => AnswerFault::Truncated,
+            4 => AnswerFault::Reset,
             _ => AnswerFault::Lost,
         })
     }

@@ -39,8 +39,9 @@ pub enum What {
         /// The verification it was about.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        /// The status that the provider gave, before a fault struck the answer.
-        status: u16,
+        /// The status that the provider gave, before a fault struck the answer; none to a call that it did not take in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
         /// What the answer says, in a word or a few.
         said: String,
         /// What went wrong with the answer.

@@ -169,6 +169,10 @@ pub enum AnswerFault {
     Truncated,
     /// The connection ends before an answer: the call took effect, the answer is lost.
     Lost,
+    /// The same, but the connection ends by a reset.
+    Reset,
+    /// A reset before the call was taken in: it has no effect. Only what a scenario says, never by chance.
+    Unread,
     /// 429 with `Retry-After` in seconds.
     RateLimited,
     /// 429 with `Retry-After` as a date.

@@ -165,7 +165,7 @@ impl Shared {
                     method: head.method.as_str().to_owned(),
                     path: head.path().to_owned(),
                     id: answer.id.clone(),
-                    status: answer.status,
+                    status: (answer.fault != Some(AnswerFault::Unread)).then_some(answer.status),
                     said: answer.said.clone(),
                     fault: answer.fault,
                 },
@@ -204,6 +204,7 @@ fn reply(world: &World, provider: Provider, answer: Answer) -> Reply {
         }
         Some(AnswerFault::Truncated) => signed(Key::Right).with_pieces([Piece::Bytes(first), Piece::Cut]),
         Some(AnswerFault::Lost) => Reply::hang_up(),
+        Some(AnswerFault::Reset | AnswerFault::Unread) => Reply::reset(),
         Some(AnswerFault::Html524) => {
             plain(524, "text/html", b"<html><body><h1>524: a timeout occurred</h1></body></html>".to_vec())
         }

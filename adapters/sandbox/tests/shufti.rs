@@ -249,8 +249,15 @@ fn answers_go_wrong_in_the_order_that_the_scenario_says() {
     ]
     .to_vec();
     let mut truncated = Scenario::new(Provider::Shufti, "cut", vec![]);
-    truncated.pull_faults =
-        vec![Some(AnswerFault::Truncated), Some(AnswerFault::Lost), Some(AnswerFault::SlowBody)];
+    truncated.pull_faults = [
+        AnswerFault::Truncated,
+        AnswerFault::Lost,
+        AnswerFault::Reset,
+        AnswerFault::Unread,
+        AnswerFault::SlowBody,
+    ]
+    .map(Some)
+    .to_vec();
     let mut config = Config { scenarios: vec![scenario, truncated], ..config(1) };
     config.faults.slow_body = Duration::from_millis(80);
     let sandbox = Sandbox::start(config).unwrap();
@@ -273,10 +280,18 @@ fn answers_go_wrong_in_the_order_that_the_scenario_says() {
     let ask = || try_call("POST", &url, &[("authorization", &basic())], r#"{"reference":"cut-1"}"#);
     assert_eq!(ask().unwrap_err().kind, idv_core::evidence::FaultKind::Truncated);
     assert_eq!(ask().unwrap_err().kind, idv_core::evidence::FaultKind::Unreachable);
+    let pulls = || sandbox.statistics().shufti.pulls;
+    for (fault, effect) in [("reset", 1), ("unread", 0)] {
+        let before = pulls();
+        let failure = ask().unwrap_err();
+        assert_eq!(failure.kind, idv_core::evidence::FaultKind::Unreachable, "{fault}");
+        assert!(failure.to_string().contains("reset"), "{fault}: {failure}");
+        assert_eq!(pulls() - before, effect, "{fault}");
+    }
     let begun = std::time::Instant::now();
     assert_eq!(ask().unwrap().status, 200);
     assert!(begun.elapsed() >= Duration::from_millis(80));
-    assert_eq!(sandbox.statistics().shufti.faults, 11);
+    assert_eq!(sandbox.statistics().shufti.faults, 13);
 }
 
 #[test]

@@ -111,21 +111,21 @@ fn g1_every_fault_of_an_answer_is_survived() {
         builder.account(account(provider, &rules))
     });
     let verification = application.driver.open(account, &id).unwrap();
-    for pull in 1..=11_u32 {
+    for pull in 1..=13_u32 {
         application.event(|event| match event {
             idv_ureq::Event::Pulled { op, outcome, diagnosis, .. } => {
                 let failed = matches!(outcome, Outcome::Failed(_));
-                assert_eq!((op, failed, diagnosis.is_some()), (pull, pull < 11, pull < 11), "{diagnosis:?}");
+                assert_eq!((op, failed, diagnosis.is_some()), (pull, pull < 13, pull < 13), "{diagnosis:?}");
                 Some(())
             }
             _ => None,
         });
-        if pull < 11 {
+        if pull < 13 {
             application.leap(Span::mins(3), verification);
         }
     }
     assert_eq!(application.revision().verdict, Verdict::Accepted);
-    assert_eq!(sandbox.statistics().shufti.faults, 10);
+    assert_eq!(sandbox.statistics().shufti.faults, 12);
 }
 
 #[test]

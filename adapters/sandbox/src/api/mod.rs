@@ -24,6 +24,12 @@ impl<'a> Call<'a> {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// A member of the body, where that is text.
+    pub(crate) fn member(self, name: &str) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(self.body).ok()?;
+        body.get(name)?.as_str().map(str::to_owned)
+    }
+
     /// What follows this scheme in `Authorization`; the scheme's case does not matter.
     pub(crate) fn authorization(self, scheme: &str) -> Option<&'a str> {
         let (given, credential) = self.field("authorization")?.split_once(' ')?;
@@ -55,6 +61,11 @@ impl Answer {
             fault: None,
             retry_after: None,
         }
+    }
+
+    /// None: the connection breaks before the call is taken in.
+    pub(crate) fn unread(id: &str) -> Self {
+        Self::json(0, "not taken in", Vec::new()).about(id).struck_by(Some(AnswerFault::Unread))
     }
 
     pub(crate) fn about(mut self, id: &str) -> Self {

@@ -22,6 +22,14 @@ fn detail(status: u16, detail: &str) -> Answer {
 }
 
 pub(crate) fn answer(world: &mut World, call: Call<'_>) -> Answer {
+    for flow in [Flow::Onboarding, Flow::Authenticate] {
+        if call.path == flow.fetch_path()
+            && let Some(id) = call.member(flow.id_member())
+            && world.breaks_off(Provider::Shareid, &id)
+        {
+            return Answer::unread(&id);
+        }
+    }
     if let Err(wait) = world.admit(Provider::Shareid) {
         let mut answer = detail(429, "Too Many Requests");
         answer.retry_after = Some(wait);
@@ -154,10 +162,8 @@ fn fetch(world: &mut World, flow: Flow, call: Call<'_>, body: &Map<String, Value
     let too_soon =
         verification.last_pull.is_some_and(|last| u128::from(now.since(last)) + 2 < cadence.as_millis());
     verification.last_pull = Some(now);
+    let scripted = verification.scripted_fault();
     verification.pulls += 1;
-    let scripted = usize::try_from(verification.pulls - 1)
-        .ok()
-        .and_then(|pull| verification.scenario.pull_faults.get(pull).copied().flatten());
     let late = verification.not_ready > 0 && verification.truth.is_some();
     if late {
         verification.not_ready -= 1;

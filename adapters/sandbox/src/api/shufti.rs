@@ -14,6 +14,12 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 pub(crate) fn answer(world: &mut World, call: Call<'_>) -> Answer {
+    if call.path == shufti::STATUS_PATH
+        && let Some(id) = call.member("reference")
+        && world.breaks_off(Provider::Shufti, &id)
+    {
+        return Answer::unread(&id);
+    }
     if let Err(wait) = world.admit(Provider::Shufti) {
         let mut answer =
             Answer::json(429, "too many attempts", php::encode(&json!({"message": "Too Many Attempts."})));
@@ -160,8 +166,7 @@ fn status(world: &mut World, _: Call<'_>, body: &Map<String, Value>) -> Answer {
     };
     let mut scripted = None;
     if let Some(verification) = world.verifications.get_mut(index) {
-        let pull = usize::try_from(verification.pulls).unwrap_or(usize::MAX);
-        scripted = verification.scenario.pull_faults.get(pull).copied().flatten();
+        scripted = verification.scripted_fault();
         verification.pulls += 1;
     }
     world.statistics.shufti.answered_pulls += 1;

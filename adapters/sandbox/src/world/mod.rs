@@ -68,6 +68,14 @@ pub(crate) struct Verification {
     held: Option<Box<Prepared>>,
 }
 
+impl Verification {
+    /// What the scenario lets go wrong with the answer to the next pull.
+    pub(crate) fn scripted_fault(&self) -> Option<AnswerFault> {
+        let pull = usize::try_from(self.pulls).ok()?;
+        self.scenario.pull_faults.get(pull).copied().flatten()
+    }
+}
+
 /// An event with what its body says.
 #[derive(Clone)]
 pub(crate) struct Statement {
@@ -417,6 +425,15 @@ impl World {
             self.statistics.of_mut(provider).limited += 1;
             wait.as_duration()
         })
+    }
+
+    /// Whether the next pull of this verification breaks off before it is taken in. Such a pull is over by this.
+    pub(crate) fn breaks_off(&mut self, provider: Provider, id: &str) -> bool {
+        let Some(index) = self.find(provider, id) else { return false };
+        let Some(verification) = self.verifications.get_mut(index) else { return false };
+        let breaks_off = verification.scripted_fault() == Some(AnswerFault::Unread);
+        verification.pulls += u64::from(breaks_off);
+        breaks_off
     }
 
     /// The random fault, if any, that strikes the next answer of this kind.

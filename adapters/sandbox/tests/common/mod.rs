@@ -194,7 +194,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// What the log says of the calls that were answered 401.
 pub(crate) fn refusals(sandbox: &Sandbox) -> Vec<String> {
     let refusal = |entry: idv_sandbox::Entry| match entry.what {
-        idv_sandbox::What::Call { status: 401, said, .. } => Some(said),
+        idv_sandbox::What::Call { status: Some(401), said, .. } => Some(said),
         _ => None,
     };
     sandbox.log().into_iter().filter_map(refusal).collect()
