@@ -10,9 +10,6 @@ use idv_core::http::Headers;
 use idv_core::receipt::Answer;
 use idv_core::time::Span;
 use idv_host::Intake;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 /// How much later than an answer the server's own deadline is.
@@ -59,38 +56,12 @@ async fn take(intake: &Intake, endpoint: &Endpoint, request: Request) -> Reply {
     let Request { head, mut body } = request;
     // The receipt machine has the cap, and counts every chunk before it is kept.
     body.set_cap(u64::MAX);
-    let fields = head.fields();
     let (method, received_at) = (head.method.as_str(), Some(head.received_at));
-    let mut incoming = intake.begin(endpoint, method, Headers(&fields), body.announced(), received_at);
-    drop(fields);
-    loop {
-        match first(incoming.answered(), body.chunk()).await {
-            First::One(answer) => return reply(answer),
-            First::Other(Ok(Some(bytes))) => incoming.chunk(&bytes),
-            First::Other(Ok(None)) => {
-                incoming.complete();
-                return reply(incoming.answered().await);
-            }
-            First::Other(Err(problem)) => return problem.into(),
-        }
+    let incoming = intake.begin(endpoint, method, Headers(&head.fields()), body.announced(), received_at);
+    match incoming.body(body).await {
+        Ok(answer) => reply(answer),
+        Err(problem) => problem.into(),
     }
-}
-
-/// What came first.
-enum First<A, B> {
-    One(A),
-    Other(B),
-}
-
-async fn first<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> First<A, B> {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = one.as_mut().poll(cx) {
-            return Poll::Ready(First::One(done));
-        }
-        other.as_mut().poll(cx).map(First::Other)
-    })
-    .await
 }
 
 fn reply(answer: Answer) -> Reply {

@@ -3,12 +3,15 @@
 use crate::reply::Reply;
 use crate::watch::Watch;
 use bytes::{Buf, Bytes};
+use futures_core::Stream;
 use http::{HeaderMap, Method, StatusCode, Uri};
-use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 /// A request: its head, and its body still to be read.
@@ -88,28 +91,33 @@ impl Body {
     /// # Errors
     /// The body is larger than the cap, is not framed as HTTP frames bodies, or ended early.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let too_large = BodyError::TooLarge { cap: self.cap };
         if self.announced.is_some_and(|announced| announced > self.cap) {
-            return Err(too_large);
+            return Poll::Ready(Err(too_large));
         }
-        while let Some(frame) = self.incoming.frame().await {
-            let frame = frame.map_err(|error| match error.is_parse() {
-                true => BodyError::Malformed,
-                false => BodyError::Incomplete,
-            })?;
+        while let Some(frame) = ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) if error.is_parse() => return Poll::Ready(Err(BodyError::Malformed)),
+                Err(_) => return Poll::Ready(Err(BodyError::Incomplete)),
+            };
             // What is no data is a trailer; nothing here uses those.
             let Ok(data) = frame.into_data() else { continue };
             self.read = self.read.saturating_add(data.remaining() as u64);
             if self.read > self.cap {
-                return Err(too_large);
+                return Poll::Ready(Err(too_large));
             }
             if self.incoming.is_end_stream() {
                 self.watch.body_ended();
             }
-            return Ok(Some(data));
+            return Poll::Ready(Ok(Some(data)));
         }
         self.watch.body_ended();
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 
     /// The whole body.
@@ -122,6 +130,15 @@ impl Body {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    /// As [`Body::chunk`].
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(cx).map(Result::transpose)
     }
 }
 

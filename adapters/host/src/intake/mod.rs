@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::store::AnyStore;
 use deadlines::{Deadlines, Timed};
+use futures_core::Stream;
 use idv_core::engine::reception::{Action, Examine, Recording};
 use idv_core::engine::{Arrived, CallbackEvent, Endpoint, Reception};
 use idv_core::http::Headers;
@@ -25,8 +26,9 @@ use idv_core::receipt::Answer;
 use idv_core::time::Instant;
 use room::{Room, Share};
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -258,6 +260,32 @@ impl Incoming {
         self.ongoing.step(|reception, now| reception.complete(now, unix_ms));
     }
 
+    /// Takes the body in piece by piece, until the answer is known: at its deadline at the latest.
+    ///
+    /// # Errors
+    /// The body broke off, and this is what the stream said. Nothing of it is kept, as if the peer had gone.
+    pub async fn body<B: AsRef<[u8]>, E>(
+        mut self,
+        pieces: impl Stream<Item = Result<B, E>>,
+    ) -> Result<Answer, E> {
+        let mut pieces = pin!(pieces);
+        loop {
+            let piece = poll_fn(|cx| {
+                if self.ongoing.poll_answer(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                pieces.as_mut().poll_next(cx)
+            });
+            match piece.await {
+                Some(piece) => self.chunk(piece?.as_ref()),
+                None => break,
+            }
+        }
+        // Nothing happens where the answer is known already.
+        self.complete();
+        Ok(self.answered().await)
+    }
+
     /// Whether the answer is known: nothing more needs to be read.
     #[must_use]
     pub fn is_answered(&self) -> bool {
@@ -304,14 +332,7 @@ impl Future for Answered<'_> {
     type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let mut state = self.ongoing.lock();
-        match state.reception.answer() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                state.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.ongoing.poll_answer(cx)
     }
 }
 
@@ -345,6 +366,17 @@ impl Ongoing {
 
     fn is_answered(&self) -> bool {
         self.lock().reception.answer().is_some()
+    }
+
+    fn poll_answer(&self, cx: &Context<'_>) -> Poll<Answer> {
+        let mut state = self.lock();
+        match state.reception.answer() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                state.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     fn step(self: &Arc<Self>, input: impl FnOnce(&mut Reception, Instant) -> Vec<Action>) {
