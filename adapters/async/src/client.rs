@@ -103,6 +103,11 @@ impl<R: Runtime> Client<R> {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Where it runs.
+    pub(crate) fn runtime(&self) -> &R {
+        &self.shared.runtime
+    }
+
     /// The same limits and the same trust, with connections of its own.
     #[must_use]
     pub fn separate(&self) -> Self {

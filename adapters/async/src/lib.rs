@@ -6,8 +6,25 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod builder;
 mod client;
+mod driver;
+mod events;
+mod receiving;
+mod run;
+mod wait;
 
+pub use builder::{Builder, StartError};
 pub use client::{Client, Transport};
+pub use driver::{AccountRef, Driver, DriverError, Verification};
+pub use events::Events;
+pub use idv_core::engine::{
+    Account, AccountError, CallbackEvent, CallbackOutcome, Event, HAND_OVER, RestoreError, Revision, Status,
+};
 pub use idv_core::http::{Failure, Received};
-pub use idv_host::{BadCertificates, Clock, Entropy, Options, Runtime, SharedMemory, SystemClock};
+pub use idv_host::{
+    BadCertificates, CallbackRequest, Clock, Entropy, IntakeBounds, Options, Runtime, SharedMemory,
+    StoreError, SystemClock,
+};
+pub use run::HandOverError;
+pub use wait::{WaitError, wait};

@@ -1,33 +1,15 @@
 //! The HTTP client on every runtime, against servers that behave and servers that do not, over real sockets.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-#[path = "../../ureq/tests/support/mod.rs"]
-mod support;
+mod common;
 
+use common::on_every_runtime;
+use common::support::{AMPLE, Identity, Server, answer, drip, get, post};
 use idv_async::{Client, Failure, Options, Received, Runtime};
 use idv_core::evidence::FaultKind;
 use idv_core::time::Span;
 use std::io::Write;
 use std::time::{Duration, Instant};
-use support::{AMPLE, Identity, Server, answer, drip, get, post};
-
-/// Every case, on every runtime.
-macro_rules! on_every_runtime {
-    ($($case:ident)*) => {
-        mod smol {
-            $(#[test] fn $case() { smol::block_on(super::$case::<idv_smol::Smol>()); })*
-        }
-        mod async_std {
-            $(#[test] fn $case() { async_std::task::block_on(super::$case::<idv_async_std::AsyncStd>()); })*
-        }
-        mod tokio {
-            $(#[test] fn $case() {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(super::$case::<idv_tokio::Tokio>());
-            })*
-        }
-    };
-}
 
 on_every_runtime! {
     a_request_arrives_complete_and_the_answer_comes_back_as_sent

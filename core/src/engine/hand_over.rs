@@ -84,6 +84,12 @@ impl HandOver {
         self.completed(Err(error))
     }
 
+    /// The application was not given it: the driver stops before its turn came. It counts as no attempt, and whoever takes over the store
+    /// offers it again.
+    pub fn withdrawn(self) -> Completion {
+        Completion(Done::Withdrawn)
+    }
+
     fn completed(self, result: Result<(), String>) -> Completion {
         let Self { key, attempt, made, .. } = self;
         Completion(Done::Handled { key, number: made.number, attempt, result })

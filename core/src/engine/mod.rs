@@ -482,6 +482,7 @@ impl Engine {
         match &done {
             Done::Pulled { .. } | Done::Token { .. } => {}
             Done::Handled { .. }
+            | Done::Withdrawn
             | Done::Saved { .. }
             | Done::Confirmed { .. }
             | Done::Marked { .. }
@@ -495,6 +496,7 @@ impl Engine {
             Done::Handled { key, number, attempt, result } => {
                 self.handled(m, (key, number, attempt), result, out);
             }
+            Done::Withdrawn => {}
             Done::Saved { key, number, result } => self.saved(m, key, number, result, out),
             Done::Confirmed { key, number, result } => self.word_saved(m, key, number, result, out),
             Done::Marked { result: Ok(()) } => {}

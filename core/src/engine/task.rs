@@ -183,6 +183,7 @@ impl fmt::Debug for Completion {
             Done::Pulled { .. } => "Pulled",
             Done::Token { .. } => "Token",
             Done::Handled { .. } => "Handled",
+            Done::Withdrawn => "Withdrawn",
             Done::Saved { .. } => "Saved",
             Done::Confirmed { .. } => "Confirmed",
             Done::Marked { .. } => "Marked",
@@ -214,6 +215,8 @@ pub(super) enum Done {
         attempt: u8,
         result: Result<(), String>,
     },
+    /// A hand-over that was never begun.
+    Withdrawn,
     Saved {
         key: Key,
         number: u32,

@@ -1,0 +1,250 @@
+//! The driver as an application holds it: asked to open, told to stop.
+
+use crate::builder::Builder;
+use crate::events::{Events, Observers};
+use crate::receiving::Receiving;
+use crate::run::{Message, Reply};
+use async_channel::{Receiver, Sender};
+use idv_core::engine::{Created, Endpoint, Status};
+use idv_core::fleet::{AccountId, Key, OpenError};
+use idv_core::http::Received;
+use idv_core::receipt::Answer;
+use idv_host::{CallbackRequest, Clock, Runtime};
+use idv_listener::Callbacks;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// An account of a driver. Belongs to the builder, and the driver started from it, that it came from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AccountRef(pub(crate) usize);
+
+/// A verification that a driver drives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Verification(Key);
+
+/// Drives verifications over shared tokens and budgets, in one task. Clones are the same driver; it stops when the last one is dropped, or
+/// when told to.
+///
+/// Every future may be dropped at any point: what was asked for is then done or was never asked for, and nothing of it is lost.
+pub struct Driver<R: Runtime> {
+    inner: Arc<Inner<R>>,
+}
+
+pub(crate) struct Inner<R> {
+    pub(crate) runtime: R,
+    pub(crate) outbox: Sender<Message>,
+    pub(crate) accounts: Vec<(AccountId, Endpoint)>,
+    pub(crate) receiving: Arc<Receiving>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Observers,
+    /// Closed when the task has ended.
+    pub(crate) ended: Receiver<()>,
+}
+
+impl<R: Runtime + Default> Driver<R> {
+    /// Prepares a driver.
+    #[must_use]
+    pub fn builder() -> Builder<R> {
+        Builder::on(R::default())
+    }
+}
+
+impl<R: Runtime> Driver<R> {
+    pub(crate) fn new(inner: Inner<R>) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Opens a verification; it is pulled at once. Its revisions go to [`Builder::on_revision`].
+    ///
+    /// # Errors
+    /// It is open already, the id is empty, the driver is full or has stopped.
+    pub async fn open(&self, account: AccountRef, id: &str) -> Result<Verification, DriverError> {
+        self.open_with(account, id, None).await
+    }
+
+    /// Opens a verification with the answer to the request that created it, which may state a first verdict (R17).
+    ///
+    /// # Errors
+    /// As for [`Driver::open`].
+    pub async fn open_created(
+        &self,
+        account: AccountRef,
+        id: &str,
+        created: Received,
+    ) -> Result<Verification, DriverError> {
+        let (_, endpoint) = self.account(account)?;
+        let created = Created::read(&*endpoint.provider, id, created, self.inner.clock.unix_ms());
+        self.open_with(account, id, Some(created)).await
+    }
+
+    async fn open_with(
+        &self,
+        account: AccountRef,
+        id: &str,
+        created: Option<Created>,
+    ) -> Result<Verification, DriverError> {
+        let (account, _) = self.account(account)?;
+        let (reply, answer) = async_channel::bounded(1);
+        self.tell(Message::Open { account: *account, id: id.to_owned(), created, reply }).await?;
+        match answer.recv().await {
+            Ok(Reply::Open(key)) => Ok(Verification(key)),
+            Ok(Reply::Refused(error)) => Err(DriverError::Open(error)),
+            Ok(Reply::Elsewhere) => Err(DriverError::Stored),
+            Err(_) => Err(DriverError::Stopped),
+        }
+    }
+
+    /// Where a verification stands; `None` when the driver does not know it any more.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn status(&self, verification: Verification) -> Result<Option<Status>, DriverError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.tell(Message::Look { key: verification.0, reply }).await?;
+        answer.recv().await.map_err(|_| DriverError::Stopped)
+    }
+
+    /// Ends a verification: no more pulls. A revision that was handed over already is still confirmed or repeated.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn cancel(&self, verification: Verification) -> Result<(), DriverError> {
+        self.tell(Message::Cancel(verification.0)).await
+    }
+
+    /// Takes a callback that a server of your own received whole, and says what to answer, at the receipt's deadline at the latest; a 200
+    /// means that it is recorded (G5). Dropping the future says that the peer is gone; what is being recorded goes on.
+    ///
+    /// # Errors
+    /// The account is not this driver's.
+    pub async fn callback(
+        &self,
+        account: AccountRef,
+        request: &CallbackRequest<'_>,
+    ) -> Result<Answer, DriverError> {
+        let (_, endpoint) = self.account(account)?;
+        Ok(self.inner.receiving.intake.receive_async(endpoint, request).await)
+    }
+
+    /// Starts a server that receives callbacks at these paths, each for one account. Port 0 picks a free port; the address it listens on
+    /// is returned.
+    ///
+    /// # Errors
+    /// The address cannot be had, an account is not this driver's, or the driver has stopped.
+    pub async fn listen(
+        &self,
+        address: SocketAddr,
+        paths: &[(&str, AccountRef)],
+    ) -> Result<SocketAddr, DriverError> {
+        self.listen_with(address, paths, idv_listener::Config::default()).await
+    }
+
+    /// As [`Driver::listen`], with other bounds or with TLS. The deadline of an answer is the account's; the server's own is set so that
+    /// it never comes first.
+    ///
+    /// # Errors
+    /// As for [`Driver::listen`], and where the bounds cannot work.
+    pub async fn listen_with(
+        &self,
+        address: SocketAddr,
+        paths: &[(&str, AccountRef)],
+        config: idv_listener::Config,
+    ) -> Result<SocketAddr, DriverError> {
+        let mut routes = Vec::new();
+        for (path, account) in paths {
+            let (_, endpoint) = self.account(*account)?;
+            routes.push(((*path).to_owned(), endpoint.clone()));
+        }
+        let callbacks = Callbacks::new(self.inner.receiving.intake.clone(), routes);
+        let config = callbacks.bounds(config);
+        let server = idv_listener::Server::bind(address, config).map_err(DriverError::Listen)?;
+        let address = server.local_addr();
+        let (stopped, serving) = self.inner.receiving.begin().ok_or(DriverError::Stopped)?;
+        let runtime = self.inner.runtime.clone();
+        self.inner.runtime.spawn(async move {
+            let until = async {
+                let _ = stopped.recv().await;
+            };
+            if let Err(error) = server.serve(runtime, callbacks, until).await {
+                tracing::error!(%error, %address, "the listener's socket cannot be used");
+            }
+            drop(serving);
+        });
+        Ok(address)
+    }
+
+    /// What happens from now on, to be read as it comes.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.inner.observers.stream()
+    }
+
+    /// Stops: first the listeners, whose running callbacks are answered, then the calls, which are broken off, last the hand-overs, which
+    /// are finished and saved. Ends when all of it ended, or after about the time given to [`Builder::drain`] for each. Dropping the
+    /// future does not take back the stop.
+    pub async fn stop(&self) {
+        let _ = self.inner.outbox.send(Message::Stop).await;
+        // Nothing is ever sent: the channel is closed when the task has ended.
+        let _ = self.inner.ended.recv().await;
+    }
+
+    fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {
+        self.inner.accounts.get(account.0).ok_or(DriverError::NoAccount)
+    }
+
+    async fn tell(&self, message: Message) -> Result<(), DriverError> {
+        self.inner.outbox.send(message).await.map_err(|_| DriverError::Stopped)
+    }
+}
+
+impl<R> Drop for Inner<R> {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+impl<R: Runtime> Clone for Driver<R> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Driver<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("accounts", &self.inner.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a driver does not do what it was asked for.
+#[derive(Debug)]
+pub enum DriverError {
+    /// The verification could not be opened.
+    Open(OpenError),
+    /// The store has this verification already, and another process drives it.
+    Stored,
+    /// The account belongs to another driver.
+    NoAccount,
+    /// The driver has stopped.
+    Stopped,
+    /// The listener could not be started.
+    Listen(idv_listener::BindError),
+}
+
+impl fmt::Display for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => error.fmt(f),
+            Self::Stored => f.write_str(
+                "another process drives this verification: leave it to that one, or stop it and start a new driver on the store",
+            ),
+            Self::NoAccount => {
+                f.write_str("this account belongs to another driver: add it to this one's builder")
+            }
+            Self::Stopped => f.write_str("the driver has stopped"),
+            Self::Listen(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DriverError {}
