@@ -9,7 +9,7 @@ use super::document::Document;
 use super::lifecycle;
 use super::requests::Credentials;
 use crate::evidence::{Fault, FaultKind, NotReady, Outcome, Report, Verdict};
-use crate::http::{Answer, classify, describe, is_field_text};
+use crate::http::{Answer, classify, describe, is_field_text, retry_after};
 use crate::json::{Body, Kind, Object, Value};
 use crate::provider::{PullAnswer, Statement, TokenAnswer, Unreadable};
 use crate::secret::Secret;
@@ -135,6 +135,13 @@ pub(super) fn pull(flow: Flow, id: &str, answer: &Answer<'_>, unix_now: Option<u
         diagnosis,
     };
     let body = Body::new(answer.body);
+    if is_unknown_path(answer) {
+        let diagnosis = format!(
+            "{}; so says a web framework that does not have the path: the API URL is not ShareID's, or ends elsewhere than it should",
+            diagnose(answer, hidden)
+        );
+        return nothing(unexpected(answer, unix_now), Some(diagnosis));
+    }
     if let Some(outcome) = classify(answer.status, answer.headers, unix_now) {
         // The words for *not ready* count under any status that blames the question.
         let blames_the_question = match outcome {
@@ -161,6 +168,25 @@ pub(super) fn pull(flow: Flow, id: &str, answer: &Answer<'_>, unix_now: Option<u
         },
         Err(problem) => nothing(malformed(), Some(format!("{problem} ({})", describe(answer)))),
     }
+}
+
+/// Whether these are the words in which the framework that `detail` gives away answers a path that it does not have. ShareID answers an
+/// unknown id with 200 (fetch page), so that they speak of a wrong API URL and not of a verification; of other words under 404 that is not
+/// certain, and they mean *not ready*, kept as a cause (R7).
+fn is_unknown_path(answer: &Answer<'_>) -> bool {
+    let body = Body::new(answer.body);
+    let detail = || {
+        let object = body.object(&UNREPEATABLE).complete().ok()?;
+        // Nothing else stands in such an answer.
+        let alone = object.iter().count() == 1;
+        object.get("detail").filter(|_| alone)?.text()
+    };
+    answer.status == 404 && detail().is_some_and(|detail| detail == "Not Found")
+}
+
+fn unexpected(answer: &Answer<'_>, unix_now: Option<u64>) -> Outcome {
+    let retry_after = retry_after(answer.headers, unix_now);
+    Outcome::Failed(Fault { kind: FaultKind::UnexpectedStatus, retry_after })
 }
 
 /// Checks that the document is about `id`; gives the other id that it names.

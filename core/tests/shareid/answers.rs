@@ -283,6 +283,12 @@ fn an_absent_result_is_not_ready_in_the_documented_words_or_like_ones() {
         ),
         (200, r#"{"detail": "flow not found"}"#, Some(NotReady::NotFound)),
         (200, r#"{"detail": "Not Found"}"#, Some(NotReady::NotFound)),
+        // R7: a 404 is *not ready*, but for the words of a framework that does not have the path.
+        (404, r#"{"detail": "Not Found"}"#, None),
+        (404, r#"{"detail": "applicant not found"}"#, Some(NotReady::Documented)),
+        (404, r#"{"detail": "Applicant Not Found"}"#, Some(NotReady::Documented)),
+        (404, r#"{"detail": "not found"}"#, Some(NotReady::NotFound)),
+        (404, r#"{"detail": "Not Found", "flow_id": "f-1"}"#, Some(NotReady::NotFound)),
         (422, r#"{"detail": "flow not found"}"#, Some(NotReady::NotFound)),
         (404, "", Some(NotReady::NotFound)),
         (404, r#"{"detail": "é"}"#, Some(NotReady::NotFound)),
@@ -320,7 +326,7 @@ fn answers_seen_in_the_wild() {
     let json = "content-type: application/json";
     let ready = r#"{"flow_id":"f-1","reasons":[]}"#;
     type Case<'c> = (u16, &'c [&'c str], &'c str, Outcome, &'c str);
-    let cases: [Case<'_>; 24] = [
+    let cases: [Case<'_>; 25] = [
         (401, &[json], r#"{"detail":"Not authenticated"}"#, Outcome::Refused, "\"Not authenticated\""),
         (403, &[json], r#"{"detail":"Not authenticated"}"#, Outcome::Refused, "\"Not authenticated\""),
         (401, &["www-authenticate: Bearer"], "", Outcome::Refused, "credentials were refused"),
@@ -335,6 +341,13 @@ fn answers_seen_in_the_wild() {
             404,
             &[json],
             r#"{"detail":"Not Found"}"#,
+            failed(UnexpectedStatus, None),
+            "the API URL is not ShareID's",
+        ),
+        (
+            404,
+            &[json],
+            r#"{"detail":"flow not found"}"#,
             Outcome::NotReady(NotReady::NotFound),
             "check the API URL",
         ),
