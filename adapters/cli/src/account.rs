@@ -14,16 +14,24 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
+/// The shortest time for a call: one that cannot even connect would end in words about whatever was under way.
+const LEAST_CALL_TIMEOUT: Span = Span::millis(50);
+
+/// As people write it: `1m 30s`.
+fn words(span: Span) -> humantime::FormattedDuration {
+    humantime::format_duration(span.as_duration())
+}
+
 /// What can be chosen about pulling.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Pulling {
-    /// How long to wait for a verdict [default: 75m, the longest user session and a quarter of an hour].
+    /// How long to wait for a verdict; longer than the cadence [default: 75m, the longest user session and a quarter of an hour].
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) deadline: Option<Span>,
     /// The least time between two pulls of one verification, from the end of the first [default: 5s].
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) cadence: Option<Span>,
-    /// How long one call may take [default: 10s, or the deadline where that is shorter].
+    /// How long one call may take, at least 50ms [default: 10s, or the deadline where that is shorter].
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) call_timeout: Option<Span>,
     /// The most calls a minute for all verifications together, token requests included [default: 120 at ShareID, 20 at Shufti, which
@@ -40,7 +48,7 @@ pub(crate) struct Pulling {
 
 impl Pulling {
     /// The provider's rules with what was chosen.
-    fn rules(&self, contract: Rules) -> Rules {
+    fn rules(&self, contract: Rules) -> Result<Rules, Failure> {
         let mut rules = contract;
         if let Some(cadence) = self.cadence {
             rules = rules.with_cadence(cadence);
@@ -57,9 +65,24 @@ impl Pulling {
         if let Some(calls) = self.calls_per_minute {
             rules = Rules { calls, window: Span::mins(1), burst: (calls / 4).max(1), ..rules };
         }
+        if rules.interval >= rules.deadline {
+            let (interval, deadline) = (words(rules.interval), words(rules.deadline));
+            let of = if self.cadence.is_some() { "--cadence" } else { "the default" };
+            return Err(Failure::usage(format!(
+                "--deadline {deadline} leaves time for one pull only, for {of} is {interval} between two: \
+                 set --deadline above {interval}, or --cadence below {deadline}"
+            )));
+        }
+        if self.call_timeout.is_some_and(|timeout| timeout < LEAST_CALL_TIMEOUT) {
+            return Err(Failure::usage(format!(
+                "--call-timeout is too short for any call over a network: give at least {}",
+                words(LEAST_CALL_TIMEOUT)
+            )));
+        }
         // A call that outlasts the deadline would put the end off.
-        rules.call_timeout = self.call_timeout.unwrap_or(rules.call_timeout.min(rules.deadline));
-        rules
+        let fitting = rules.call_timeout.min(rules.deadline).max(LEAST_CALL_TIMEOUT);
+        rules.call_timeout = self.call_timeout.unwrap_or(fitting);
+        Ok(rules)
     }
 
     /// The same for one verification alone: whoever chooses its cadence has chosen how many calls there are.
@@ -87,7 +110,7 @@ pub(crate) fn shareid(api_url: &str, flow: Flow, pulling: &Pulling) -> Result<Ac
     let account = shareid::Account::new(api_url, flow, business_hash, api_key).map_err(Failure::usage)?;
     let account = with_bearer(account)?;
     warn_of_clear_text(api_url);
-    Account::with_rules(account, &pulling.rules(shareid::contract::RULES)).map_err(Failure::usage)
+    Account::with_rules(account, &pulling.rules(shareid::contract::RULES)?).map_err(Failure::usage)
 }
 
 /// An account that only receives ShareID's callbacks: nothing is ever opened with it, so its credentials are never sent.
@@ -164,5 +187,5 @@ fn shufti_with(
     }
     let account = builder.build().map_err(Failure::usage)?;
     let contract = idv_core::provider::Provider::rules(&account);
-    Account::with_rules(account, &pulling.rules(contract)).map_err(Failure::usage)
+    Account::with_rules(account, &pulling.rules(contract)?).map_err(Failure::usage)
 }

@@ -19,7 +19,7 @@ fn g6_arguments_and_settings_that_cannot_work_are_2_and_say_what_to_do() {
         (&["--api-url", url, "--deadline", "100days"], "at most 49 days"),
         (
             &["--api-url", url, "--cadence", "1m", "--deadline", "5s"],
-            "choose a longer deadline or a shorter cadence",
+            "set --deadline above 1m, or --cadence below 5s",
         ),
         (&["--api-url", url, "--calls-per-minute", "0"], "--calls-per-minute"),
         (&["--api-url", url, "--ca-file", "/no/such/file"], "--ca-file /no/such/file cannot be read"),

@@ -309,3 +309,20 @@ fn a_verdict_that_cannot_be_written_is_no_success() {
     assert_eq!(child.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&child.stderr).contains("standard output cannot be written"));
 }
+
+#[test]
+fn g6_durations_that_cannot_work_say_which_option_to_set_to_what() {
+    let refused = |options: &[&str]| {
+        let url = ["watch", "shareid", "authenticate", "fl-1", "--api-url", "http://127.0.0.1:9"];
+        Ran::of(idv(&[&url[..], options].concat())).exits(2)
+    };
+    refused(&["--deadline", "3s"]).complains(
+        "--deadline 3s leaves time for one pull only, for the default is 5s between two: \
+         set --deadline above 5s, or --cadence below 3s",
+    );
+    refused(&["--cadence", "2m", "--deadline", "1m"]).complains(
+        "--deadline 1m leaves time for one pull only, for --cadence is 2m between two: \
+         set --deadline above 2m, or --cadence below 1m",
+    );
+    refused(&["--call-timeout", "1ms"]).complains("give at least 50ms");
+}
