@@ -29,6 +29,9 @@ const LONGEST: Duration = Duration::from_secs(50);
 /// How long it goes on watching after the last expected verdict, to see that nothing else comes.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
+/// The most that waits to be shown: far more than ever happens here. A revision that finds no room is handed over again.
+const MOST_UNTOLD: usize = 1024;
+
 #[derive(clap::Args)]
 #[command(after_help = "\
 Everything runs on free ports of the loopback interface: both providers, the callback receiver, real sockets. The providers' time runs five \
@@ -106,18 +109,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Sandbox::start(Config { time_factor: TIME_FACTOR, ..Config::default() }).map_err(Failure::usage)?;
     let happened = sandbox.listen();
 
-    let (sender, told) = mpsc::channel();
+    let (sender, told) = mpsc::sync_channel(MOST_UNTOLD);
     let mut builder = Driver::builder();
     let shareid = builder.account(shareid_account(&sandbox)?);
     let shufti = builder.account(shufti_account(&sandbox)?);
     let (log, revisions) = (Log::default(), sender.clone());
     builder
         .drain(Duration::from_secs(1))
-        .on_revision(move |revision| Ok(revisions.send(Told::Revision(Box::new(revision.clone())))?))
+        .on_revision(move |revision| Ok(revisions.try_send(Told::Revision(Box::new(revision.clone())))?))
         .on_event(move |event| {
             log.event(event);
             if let Event::Callback(callback) = event {
-                let _ = sender.send(Told::Callback(callback.clone()));
+                let _ = sender.try_send(Told::Callback(callback.clone()));
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;

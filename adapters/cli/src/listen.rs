@@ -14,12 +14,18 @@ use idv_core::session::End;
 use idv_core::shareid::Flow;
 use idv_core::shufti::signature::Rule;
 use idv_ureq::{AccountRef, Builder, CallbackEvent, CallbackOutcome, Driver, DriverError, Event};
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often the signals are looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// The most callbacks that wait to be printed.
+const MOST_UNPRINTED: usize = 1024;
 
 /// Where callbacks are received.
 const SHUFTI_PATH: &str = "/callbacks/shufti";
@@ -36,8 +42,8 @@ The first line is `listening on http://ADDR`; then there is one line for each ca
 (IDV_SHUFTI_CLIENT_ID; IDV_SHAREID_BUSINESS_HASH and IDV_SHAREID_API_KEY) each verification that a callback names is confirmed by pull, \
 and its revisions are printed as watch does. Callbacks are kept in memory: they are gone when it ends.
 
-Without a bearer anybody who reaches the address can have ShareID asked about any id, within the limit of calls; no claim becomes a \
-verdict unless a pull confirms it.
+Without a bearer anybody who reaches the address can have ShareID asked about any id, within the limit of calls and of --most-unsigned; \
+no claim becomes a verdict unless a pull confirms it.
 
 It runs until it is interrupted (exit code 130); 2 is usage or configuration.
 
@@ -56,6 +62,10 @@ pub(crate) struct Arguments {
     /// Which flow ShareID's verifications belong to [default: what the callback's id says].
     #[arg(long, value_enum, value_name = "FLOW")]
     shareid_flow: Option<FlowArgument>,
+    /// The most verifications confirmed at the same time that only unsigned callbacks have named. Where ShareID sends the bearer
+    /// there is no such limit.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    most_unsigned: usize,
     #[command(flatten)]
     pulling: Pulling,
     /// Print one JSON object for each callback and revision.
@@ -87,27 +97,110 @@ impl Openers {
     }
 }
 
+/// What becomes of a claim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// Too many are open.
+    Refused,
+    /// It is one of those that are open.
+    Counted,
+    /// It is counted from now on.
+    New,
+}
+
+/// The verifications that are open because a callback named them that nobody vouched for.
+struct Claims {
+    most: usize,
+    state: Mutex<ClaimsState>,
+}
+
+#[derive(Default)]
+struct ClaimsState {
+    open: HashSet<String>,
+    /// It was said that no more are taken.
+    said: bool,
+}
+
+impl Claims {
+    fn new(most: usize) -> Self {
+        Self { most, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, ClaimsState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this one may be opened. It counts until [`Claims::over`].
+    fn admit(&self, id: &str) -> Admission {
+        let mut state = self.state();
+        if state.open.contains(id) {
+            return Admission::Counted;
+        }
+        if state.open.len() < self.most {
+            state.open.insert(id.to_owned());
+            return Admission::New;
+        }
+        if !std::mem::replace(&mut state.said, true) {
+            tracing::warn!(
+                "{} verifications that only unsigned callbacks have named wait for ShareID's word: further ids are recorded but not \
+                 confirmed until some of these have ended; have ShareID send a bearer (IDV_SHAREID_CALLBACK_BEARER), or raise \
+                 --most-unsigned",
+                self.most
+            );
+        }
+        Admission::Refused
+    }
+
+    /// The provider has spoken, or will not.
+    fn over(&self, id: &str) {
+        let mut state = self.state();
+        state.open.remove(id);
+        // Said again only after it was clearly better.
+        if state.open.len() <= self.most / 2 {
+            state.said = false;
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen()?;
     let mut builder = Driver::builder();
     let (openers, paths) = accounts(arguments, &mut builder)?;
-    let (sender, told) = mpsc::channel();
+    // The driver must not wait for whoever reads standard output: it is asked to open verifications by the one that prints.
+    let (sender, told) = mpsc::sync_channel(MOST_UNPRINTED);
+    let lost = Arc::new(AtomicU64::new(0));
+    let losing = Arc::clone(&lost);
     let (log, json) = (Log::default(), arguments.json);
+    let has_bearer = secrets::optional("IDV_SHAREID_CALLBACK_BEARER")?.is_some();
+    let claims = (!has_bearer).then(|| Arc::new(Claims::new(arguments.most_unsigned)));
+    let (settled, ended) = (claims.clone(), claims.clone());
     builder
         .transport(arguments.pulling.client()?)
         .on_revision(move |revision| {
+            if let Some(claims) = settled.as_ref().filter(|_| revision.verdict.settles()) {
+                claims.over(&revision.id);
+            }
             output::revision(revision, json);
             Ok(())
         })
         .on_event(move |event| {
             log.event(event);
-            if let Event::Callback(callback) = event {
-                let _ = sender.send(callback.clone());
-            } else if let Event::Ended { provider, id, end: End::Expired | End::Refused, diagnosis, .. } =
-                event
-            {
-                let why = diagnosis.as_deref().unwrap_or("the provider had none before the deadline");
-                tracing::warn!(provider, id = &**id, "ended without a verdict: {why}");
+            match event {
+                Event::Callback(callback) => {
+                    if let Err(TrySendError::Full(_)) = sender.try_send(callback.clone()) {
+                        losing.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Event::Ended { provider, id, end, diagnosis, .. } => {
+                    if let Some(claims) = &ended {
+                        claims.over(id);
+                    }
+                    if let End::Expired | End::Refused = end {
+                        let why = diagnosis.as_deref().unwrap_or("the provider had none before the deadline");
+                        tracing::warn!(provider, id = &**id, "ended without a verdict: {why}");
+                    }
+                }
+                _ => {}
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;
@@ -121,7 +214,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             Ok(callback) => {
                 output::callback(&callback, json);
                 if let Some(account) = openers.of(&callback, flow) {
-                    confirm(&driver, account, &callback);
+                    confirm(&driver, account, &callback, claims.as_deref());
+                }
+                let lost = lost.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    tracing::warn!(
+                        "{lost} callback(s) were taken in but are neither shown nor confirmed: standard output is not read fast enough"
+                    );
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -140,18 +239,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 /// Opens the verification that a callback names; one that is open already has had its hint.
-fn confirm(driver: &Driver, account: AccountRef, callback: &CallbackEvent) {
-    let vouched = match callback.authenticity {
-        Some(Authenticity::Signed | Authenticity::Unsigned) => true,
-        Some(Authenticity::Wrong | Authenticity::Missing) | None => false,
+fn confirm(driver: &Driver, account: AccountRef, callback: &CallbackEvent, claims: Option<&Claims>) {
+    let claims = match callback.authenticity {
+        Some(Authenticity::Signed) => None,
+        Some(Authenticity::Unsigned) => claims,
+        Some(Authenticity::Wrong | Authenticity::Missing) | None => return,
     };
     let recorded = matches!(callback.outcome, CallbackOutcome::Recorded { .. });
-    let Some(id) = callback.id.as_deref().filter(|id| vouched && recorded && !id.is_empty()) else {
+    let Some(id) = callback.id.as_deref().filter(|id| recorded && !id.is_empty()) else {
         return;
     };
-    match driver.open(account, id) {
-        Ok(_) | Err(DriverError::Open(OpenError::Exists(_))) => {}
-        Err(error) => tracing::warn!(provider = callback.provider, id, "not confirmed: {error}"),
+    let admission = claims.map(|claims| claims.admit(id));
+    if admission == Some(Admission::Refused) {
+        tracing::debug!(provider = callback.provider, id, "not confirmed: too many unsigned claims");
+        return;
+    }
+    let Err(error) = driver.open(account, id) else { return };
+    if let Some(claims) = claims.filter(|_| admission == Some(Admission::New)) {
+        claims.over(id);
+    }
+    if !matches!(error, DriverError::Open(OpenError::Exists(_))) {
+        tracing::warn!(provider = callback.provider, id, "not confirmed: {error}");
     }
 }
 

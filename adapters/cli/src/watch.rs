@@ -136,7 +136,8 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
     }
     let interrupt = Interrupt::listen()?;
     let progress = Progress::start();
-    let (sender, told) = mpsc::channel();
+    // One verification ends once; more than a few messages mean that this end is known already.
+    let (sender, told) = mpsc::sync_channel(16);
     let mut builder = Driver::builder();
     let account = builder.account(account);
     let (json, settled) = (common.json, sender.clone());
@@ -147,7 +148,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
         .on_revision(move |revision| {
             output::revision(revision, json);
             if revision.verdict.settles() {
-                let _ = settled.send(Told::Settled);
+                let _ = settled.try_send(Told::Settled);
             }
             Ok(())
         })
@@ -159,7 +160,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
             if let Event::Ended { end, reached, diagnosis, .. } = event {
                 let refused = last_refused.load(Ordering::Relaxed);
                 let (end, reached, diagnosis) = (*end, *reached, diagnosis.clone());
-                let _ = sender.send(Told::Ended { end, reached, refused, diagnosis });
+                let _ = sender.try_send(Told::Ended { end, reached, refused, diagnosis });
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;

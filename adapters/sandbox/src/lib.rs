@@ -230,10 +230,10 @@ impl Sandbox {
         self.shared.with(|world| world.log.entries())
     }
 
-    /// What happens from now on, as it happens.
+    /// What happens from now on, as it happens. Who falls 4096 entries behind misses some.
     #[must_use]
     pub fn listen(&self) -> Receiver<Entry> {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(log::MOST_UNREAD);
         self.shared.with(|world| world.log.listen(sender));
         receiver
     }

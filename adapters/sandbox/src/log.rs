@@ -5,7 +5,7 @@ use idv_core::delivery::Cause;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 /// Something that a sandbox saw or did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -175,24 +175,35 @@ impl Statistics {
 /// The most entries that are kept; the oldest go first.
 const MOST_ENTRIES: usize = 20_000;
 
+/// The most entries that wait for a listener.
+pub(crate) const MOST_UNREAD: usize = 4_096;
+
 /// The entries so far, and who listens for more.
 #[derive(Default)]
 pub(crate) struct Log {
     entries: VecDeque<Entry>,
-    listeners: Vec<Sender<Entry>>,
+    listeners: Vec<SyncSender<Entry>>,
 }
 
 impl Log {
     pub(crate) fn push(&mut self, entry: Entry) {
         tracing::debug!(provider = entry.provider.as_str(), what = ?entry.what);
-        self.listeners.retain(|listener| listener.send(entry.clone()).is_ok());
+        // Nobody who reads slowly holds the providers up.
+        self.listeners.retain(|listener| match listener.try_send(entry.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!("a listener is {MOST_UNREAD} entries behind and misses one");
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        });
         if self.entries.len() >= MOST_ENTRIES {
             self.entries.pop_front();
         }
         self.entries.push_back(entry);
     }
 
-    pub(crate) fn listen(&mut self, listener: Sender<Entry>) {
+    pub(crate) fn listen(&mut self, listener: SyncSender<Entry>) {
         self.listeners.push(listener);
     }
 

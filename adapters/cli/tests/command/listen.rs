@@ -5,7 +5,9 @@ use crate::idv::{Ran, Running, bare, idv, send};
 use serde_json::{Value, json as object};
 use sha2::{Digest, Sha256};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -265,4 +267,69 @@ fn triggered_callbacks_arrive_and_say_what_became_of_them() {
     );
     listening.running.interrupt().exits(130);
     Ran::of(idv(&["trigger", "verification.accepted", "--to", &shufti])).exits(1);
+}
+
+/// Waits until the provider has been asked about this one.
+fn pulled(fake: &Fake, id: &str) {
+    let begun = Instant::now();
+    while !fake.seen("/fetch").iter().any(|pull| pull.body.contains(id)) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{id} was never asked about");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn g4_claims_that_nobody_vouches_for_open_no_more_than_so_many_verifications() {
+    let ready = Arc::new(AtomicBool::new(false));
+    let is_ready = Arc::clone(&ready);
+    let fake = Fake::start(move |seen, _| match seen.path.as_str() {
+        path if path.ends_with("/business") => json(r#"{"token":"a-token"}"#),
+        _ if seen.body.contains("fl-1\"") && is_ready.load(Ordering::Relaxed) => {
+            json(r#"{"flow_id":"fl-1","reasons":[]}"#)
+        }
+        _ => crate::fake::not_ready(),
+    });
+    let options = ["--cadence", "50ms", "--calls-per-minute", "10000", "--most-unsigned", "2"];
+    let mut listening =
+        Listening::start(idv(&[&["listen", "--api-url", &fake.url][..], &options[..]].concat()));
+    let mut claim = |id: &str| {
+        let body = format!(r#"{{"flow_id":"{id}","reasons":[]}}"#);
+        assert_eq!(listening.shareid(JSON, body.as_bytes()), 200, "it is recorded all the same");
+        listening.told();
+    };
+    claim("fl-1");
+    claim("fl-2");
+    claim("fl-3");
+    claim("fl-4");
+    pulled(&fake, "fl-1");
+    pulled(&fake, "fl-2");
+    // The provider's word frees a place.
+    ready.store(true, Ordering::Relaxed);
+    assert_eq!(listening.told()["id"], "fl-1");
+    let body = br#"{"flow_id":"fl-5","reasons":[]}"#;
+    assert_eq!(listening.shareid(JSON, body), 200);
+    listening.told();
+    pulled(&fake, "fl-5");
+    for id in ["fl-3", "fl-4"] {
+        assert!(!fake.seen("/fetch").iter().any(|pull| pull.body.contains(id)), "{id}");
+    }
+    let ran = listening.running.interrupt().exits(130);
+    assert_eq!(ran.stderr.matches("raise --most-unsigned").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn claims_that_carry_the_bearer_are_not_counted() {
+    let fake = Fake::shareid(|_| crate::fake::not_ready());
+    let mut command =
+        idv(&["listen", "--api-url", &fake.url, "--calls-per-minute", "10000", "--most-unsigned", "1"]);
+    command.env("IDV_SHAREID_CALLBACK_BEARER", "agreed");
+    let mut listening = Listening::start(command);
+    for id in ["fl-1", "fl-2"] {
+        let body = format!(r#"{{"flow_id":"{id}","reasons":[]}}"#);
+        let fields = format!("{JSON}Authorization: Bearer agreed\r\n");
+        assert_eq!(listening.shareid(&fields, body.as_bytes()), 200);
+        listening.told();
+        pulled(&fake, id);
+    }
+    listening.running.interrupt().exits(130);
 }
