@@ -185,22 +185,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         })
         .on_event(move |event| {
             log.event(event);
-            match event {
-                Event::Callback(callback) => {
-                    if let Err(TrySendError::Full(_)) = sender.try_send(callback.clone()) {
-                        losing.fetch_add(1, Ordering::Relaxed);
-                    }
+            if let Event::Callback(callback) = event
+                && let Err(TrySendError::Full(_)) = sender.try_send(callback.clone())
+            {
+                losing.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Event::Ended { provider, id, end, diagnosis, .. } = event {
+                if let Some(claims) = &ended {
+                    claims.over(id);
                 }
-                Event::Ended { provider, id, end, diagnosis, .. } => {
-                    if let Some(claims) = &ended {
-                        claims.over(id);
-                    }
-                    if let End::Expired | End::Refused = end {
-                        let why = diagnosis.as_deref().unwrap_or("the provider had none before the deadline");
-                        tracing::warn!(provider, id = &**id, "ended without a verdict: {why}");
-                    }
+                if let End::Expired | End::Refused = end {
+                    let why = diagnosis.as_deref().unwrap_or("the provider had none before the deadline");
+                    tracing::warn!(provider, id = &**id, "ended without a verdict: {why}");
                 }
-                _ => {}
             }
         });
     let driver = builder.start().map_err(Failure::usage)?;
