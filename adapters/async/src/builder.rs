@@ -4,7 +4,7 @@ use crate::client::{Client, Transport};
 use crate::driver::{AccountRef, Driver, Inner};
 use crate::events::{Observer, Observers};
 use crate::receiving::{Receiving, forward};
-use crate::run::{HandOverError, Handler, Message, Parts, Run};
+use crate::run::{HandOverError, Handler, Message, Parts, Run, Storing};
 use futures_util::FutureExt;
 use idv_core::delivery;
 use idv_core::engine::{Account, Engine, Event, Moment, Policy, RestoreError, Revision};
@@ -173,7 +173,7 @@ impl<R: Runtime> Builder<R> {
         let accounts = accounts.collect();
 
         // The fleet bounds how much the store can be asked at the same time.
-        let storing = Pool::new("store", self.stores_at_once, usize::MAX);
+        let storing = Storing(Pool::new("store", self.stores_at_once, usize::MAX));
         let moment = Moment::new(clock.now(), clock.unix_ms(), entropy.draw());
         let mut store = self.store.clone();
         let (restored, restoring) = async_channel::bounded(1);
@@ -182,7 +182,7 @@ impl<R: Runtime> Builder<R> {
             let result = engine.restore(moment, &mut store, &mut |task| asked.push(task));
             let _ = restored.try_send(result.map(|()| (engine, asked)));
         };
-        storing.submit(restore).map_err(|_| StartError::Thread)?;
+        storing.0.submit(restore).map_err(|_| StartError::Thread)?;
         let (engine, asked) =
             restoring.recv().await.map_err(|_| StartError::Thread)?.map_err(StartError::Restore)?;
 

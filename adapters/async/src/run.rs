@@ -116,7 +116,7 @@ pub(crate) struct Run<R> {
     closed: bool,
     calls: Bounded<Call>,
     handlers: Bounded<HandOver>,
-    storing: Pool,
+    storing: Storing,
     stored: Sender<Completion>,
     completions: Pin<Box<Receiver<Completion>>>,
     /// Who waits to hear what became of an opening.
@@ -127,7 +127,7 @@ pub(crate) struct Run<R> {
 }
 
 impl<R: Runtime> Run<R> {
-    pub(crate) fn new(parts: Parts<R>, storing: Pool, asked: Vec<Task>) -> Self {
+    pub(crate) fn new(parts: Parts<R>, storing: Storing, asked: Vec<Task>) -> Self {
         let (stored, completions) = async_channel::unbounded();
         let mut run = Self {
             inbox: Box::pin(parts.inbox.clone()),
@@ -262,7 +262,7 @@ impl<R: Runtime> Run<R> {
     fn store(&self, task: StoreTask) {
         let task = Arc::new(Mutex::new(Some(task)));
         let (taken, mut store, stored) = (Arc::clone(&task), self.parts.store.clone(), self.stored.clone());
-        let submitted = self.storing.submit(move || {
+        let submitted = self.storing.0.submit(move || {
             if let Some(task) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 let _ = stored.try_send(task.perform(&mut store));
             }
@@ -345,14 +345,22 @@ impl<R: Runtime> Run<R> {
     }
 }
 
+/// The threads on which the store is asked. What it was asked for already is finished when this is dropped.
+pub(crate) struct Storing(pub(crate) Pool);
+
+impl Drop for Storing {
+    fn drop(&mut self) {
+        self.0.close(true, Duration::ZERO);
+    }
+}
+
 impl<R> Drop for Run<R> {
-    /// What the store was asked for already is finished by its threads. Whoever waits for a reply hears that none will come.
+    /// Whoever waits for a reply hears that none will come.
     fn drop(&mut self) {
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         self.parts.receiving.break_off();
         self.parts.observers.close();
-        self.storing.close(true, Duration::ZERO);
     }
 }
 
