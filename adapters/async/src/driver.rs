@@ -9,6 +9,8 @@ use idv_core::engine::{Created, Endpoint, Status};
 use idv_core::fleet::{AccountId, Key, OpenError};
 use idv_core::http::Received;
 use idv_core::receipt::Answer;
+#[cfg(feature = "tower")]
+use idv_host::Intake;
 use idv_host::{CallbackRequest, Clock, Runtime};
 use idv_listener::Callbacks;
 use std::fmt;
@@ -187,6 +189,12 @@ impl<R: Runtime> Driver<R> {
         let _ = self.inner.outbox.send(Message::Stop).await;
         // Nothing is ever sent: the channel is closed when the task has ended.
         let _ = self.inner.ended.recv().await;
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn entrance(&self, account: AccountRef) -> Result<(Intake, Endpoint), DriverError> {
+        let (_, endpoint) = self.account(account)?;
+        Ok((self.inner.receiving.intake.clone(), endpoint.clone()))
     }
 
     fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {

@@ -12,6 +12,8 @@ mod driver;
 mod events;
 mod receiving;
 mod run;
+#[cfg(feature = "tower")]
+mod service;
 mod wait;
 
 pub use builder::{Builder, StartError};
@@ -27,4 +29,6 @@ pub use idv_host::{
     StoreError, SystemClock,
 };
 pub use run::HandOverError;
+#[cfg(feature = "tower")]
+pub use service::CallbackService;
 pub use wait::{WaitError, wait};

@@ -59,21 +59,23 @@ async fn take(intake: &Intake, endpoint: &Endpoint, request: Request) -> Reply {
     let (method, received_at) = (head.method.as_str(), Some(head.received_at));
     let incoming = intake.begin(endpoint, method, Headers(&head.fields()), body.announced(), received_at);
     match incoming.body(body).await {
-        Ok(answer) => reply(answer),
+        Ok(answer) => answer.into(),
         Err(problem) => problem.into(),
     }
 }
 
-fn reply(answer: Answer) -> Reply {
-    let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let reply = match answer.explanation() {
-        "" => Reply::new(status),
-        explanation => Reply::text(status, format!("{explanation}\n")),
-    };
-    match answer.field() {
-        Some((name, value)) => {
-            reply.with_header(HeaderName::from_static(name), HeaderValue::from_static(value))
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let reply = match answer.explanation() {
+            "" => Reply::new(status),
+            explanation => Reply::text(status, format!("{explanation}\n")),
+        };
+        match answer.field() {
+            Some((name, value)) => {
+                reply.with_header(HeaderName::from_static(name), HeaderValue::from_static(value))
+            }
+            None => reply,
         }
-        None => reply,
     }
 }
