@@ -12,8 +12,12 @@
 #[path = "../../host/tests/support/mod.rs"]
 mod support;
 
+#[path = "server/runtimes.rs"]
+mod runtimes;
+
 use idv_core::time::Span;
-use idv_listener::{Callbacks, Config, Handle, Server};
+use idv_listener::{Callbacks, Config};
+use runtimes::{On, Running, on_every_runtime, serve};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -24,14 +28,14 @@ const SIGNED: &str = "/callbacks/shufti";
 const UNSIGNED: &str = "/callbacks/shareid?transaction_id=7";
 const CLAIM: &[u8] = br#"{"flow_id":"ab-1","reasons":[]}"#;
 
-fn serve(world: &World, answer_within: Span) -> Handle {
+fn receive(on: On, world: &World, answer_within: Span) -> Running {
     let routes = vec![
         (SIGNED.to_owned(), endpoint(signed(), answer_within)),
         ("/callbacks/shareid".to_owned(), endpoint(unsigned(), answer_within)),
     ];
     let callbacks = Callbacks::new(world.intake.clone(), routes);
     let config = callbacks.bounds(Config::default());
-    Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), config).unwrap().spawn(callbacks).unwrap()
+    serve(on, config, callbacks)
 }
 
 fn connect(server: SocketAddr) -> TcpStream {
@@ -65,10 +69,9 @@ fn status(server: SocketAddr, request: &[u8]) -> u16 {
     exchange(server, request)["http/1.1 ".len()..][..3].parse().unwrap()
 }
 
-#[test]
-fn g5_a_callback_is_answered_200_only_once_it_is_committed() {
+fn g5_a_callback_is_answered_200_only_once_it_is_committed(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, AMPLE);
+    let server = receive(on, &world, AMPLE);
     let address = server.local_addr();
     let answer = std::thread::spawn(move || status(address, &callback(ACCEPTED)));
     world.committing();
@@ -78,10 +81,9 @@ fn g5_a_callback_is_answered_200_only_once_it_is_committed() {
     assert_eq!(world.meaning().0, Some(1));
 }
 
-#[test]
-fn g5_a_store_that_stalls_and_a_body_that_drips_are_answered_503_in_time() {
+fn g5_a_store_that_stalls_and_a_body_that_drips_are_answered_503_in_time(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, Span::millis(400));
+    let server = receive(on, &world, Span::millis(400));
     let address = server.local_addr();
     let began = Instant::now();
     assert_eq!(status(address, &callback(ACCEPTED)), 503);
@@ -94,10 +96,9 @@ fn g5_a_store_that_stalls_and_a_body_that_drips_are_answered_503_in_time() {
     assert_eq!(world.recorded(), 1);
 }
 
-#[test]
-fn r16_a_wrong_signature_is_answered_401_with_the_field_that_goes_with_it() {
+fn r16_a_wrong_signature_is_answered_401_with_the_field_that_goes_with_it(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, AMPLE);
+    let server = receive(on, &world, AMPLE);
     let address = server.local_addr();
     let wrong = [&head(SIGNED, "signature: 00\r\n", ACCEPTED.len())[..], ACCEPTED].concat();
     let answer = exchange(address, &wrong);
@@ -105,10 +106,9 @@ fn r16_a_wrong_signature_is_answered_401_with_the_field_that_goes_with_it() {
     assert_eq!(world.recorded(), 0);
 }
 
-#[test]
-fn bodies_over_the_cap_are_answered_413_whatever_their_framing() {
+fn bodies_over_the_cap_are_answered_413_whatever_their_framing(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, AMPLE);
+    let server = receive(on, &world, AMPLE);
     let address = server.local_addr();
     let large = vec![b' '; usize::try_from(CAP).unwrap() + 1];
     assert_eq!(status(address, &head(SIGNED, JSON, large.len())), 413);
@@ -127,10 +127,9 @@ fn bodies_over_the_cap_are_answered_413_whatever_their_framing() {
     assert_eq!(status(address, &callback(&fits)), 200);
 }
 
-#[test]
-fn other_methods_paths_and_media_types_are_refused() {
+fn other_methods_paths_and_media_types_are_refused(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, AMPLE);
+    let server = receive(on, &world, AMPLE);
     let address = server.local_addr();
     let answer = exchange(address, format!("GET {UNSIGNED} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
     assert!(answer.starts_with("http/1.1 405 ") && answer.contains("allow: post\r\n"), "{answer}");
@@ -141,10 +140,9 @@ fn other_methods_paths_and_media_types_are_refused() {
     assert_eq!(status(address, &[&head(UNSIGNED, JSON, CLAIM.len())[..], CLAIM].concat()), 200);
 }
 
-#[test]
-fn r10_a_peer_that_hangs_up_while_the_store_works_leaves_a_hint_and_then_the_record() {
+fn r10_a_peer_that_hangs_up_while_the_store_works_leaves_a_hint_and_then_the_record(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, AMPLE);
+    let server = receive(on, &world, AMPLE);
     let mut stream = connect(server.local_addr());
     stream.write_all(&callback(ACCEPTED)).unwrap();
     world.committing();
@@ -154,10 +152,9 @@ fn r10_a_peer_that_hangs_up_while_the_store_works_leaves_a_hint_and_then_the_rec
     assert_eq!(world.meaning().0, Some(1));
 }
 
-#[test]
-fn stopping_the_listener_lets_a_running_commit_answer() {
+fn stopping_the_listener_lets_a_running_commit_answer(on: On) {
     let world = World::new(BOUNDS);
-    let server = serve(&world, AMPLE);
+    let server = receive(on, &world, AMPLE);
     let address = server.local_addr();
     let answer = std::thread::spawn(move || status(address, &callback(ACCEPTED)));
     world.committing();
@@ -166,3 +163,13 @@ fn stopping_the_listener_lets_a_running_commit_answer() {
     assert_eq!(answer.join().unwrap(), 200);
     stopping.join().unwrap();
 }
+
+on_every_runtime!(
+    g5_a_callback_is_answered_200_only_once_it_is_committed,
+    g5_a_store_that_stalls_and_a_body_that_drips_are_answered_503_in_time,
+    r16_a_wrong_signature_is_answered_401_with_the_field_that_goes_with_it,
+    bodies_over_the_cap_are_answered_413_whatever_their_framing,
+    other_methods_paths_and_media_types_are_refused,
+    r10_a_peer_that_hangs_up_while_the_store_works_leaves_a_hint_and_then_the_record,
+    stopping_the_listener_lets_a_running_commit_answer,
+);
