@@ -31,7 +31,7 @@ pub struct Config {
     pub max_head_bytes: usize,
     /// The largest body, in bytes, unless the handler sets another cap with [`Body::set_cap`](crate::Body::set_cap). Default: 4 MiB.
     pub max_body_bytes: u64,
-    /// How many threads [`Server::spawn`](crate::Server::spawn) starts. Default: 1.
+    /// How many threads a server on threads of its own starts (feature `smol`). Default: 1.
     pub threads: usize,
     /// Certificate and key, for `https`; see [`tls`](crate::tls). Default: none, plain `http`.
     pub tls: Option<Arc<ServerConfig>>,
