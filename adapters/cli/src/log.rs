@@ -60,7 +60,24 @@ impl Log {
             Event::Ended { provider, id, end, unconfirmed, .. } => {
                 tracing::info!(provider, id = &**id, ?end, unconfirmed, "ended");
             }
+            Event::Deviation { provider, id, remark, .. } => {
+                tracing::info!(provider, id = &**id, "departs from the provider's documents: {remark}");
+            }
+            Event::HandedOver { provider, id, number } => {
+                tracing::debug!(provider, id = &**id, number, "handed over");
+            }
+            Event::BroughtBack { provider, id } => {
+                tracing::info!(provider, id = &**id, "known from before; its revision numbers go on");
+            }
+            Event::ListeningGap { millis } => {
+                tracing::info!(millis, "callbacks may have been missed; what is settled is pulled once");
+            }
+            Event::LeftInStore { provider, id, problem } => {
+                tracing::warn!(provider, id = id.as_deref(), "left in the store: {problem}");
+            }
             Event::Callback(_) => {}
+            // The enum is open: what a later release adds is shown as it is.
+            #[allow(clippy::wildcard_enum_match_arm)]
             other => tracing::debug!("{other:?}"),
         }
     }

@@ -1,51 +1,39 @@
 //! The driver as an application holds it: built once, told what to open, asked how things stand.
 
-use crate::account::Account;
-use crate::calls::Caller;
-use crate::engine::{AccountEntry, Engine, HandOverError, Handler, Message, Observer, Parts, RestoreError};
-use crate::report::{Event, Revision, Status};
-use crate::transport::{Client, Received, Transport};
-use idv_core::delivery::{self, Schedule, Success};
-use idv_core::engine::Endpoint;
-use idv_core::fleet::{AccountId, DoorId, Fleet, FleetPolicy, Key, OpenError};
-use idv_core::http::Request;
+use crate::inside::Inside;
+use crate::run::{Ask, HandOverError, Handler, Message, Observer, Run};
+use crate::transport::{Client, Transport};
+use idv_core::delivery;
+use idv_core::engine::{
+    Account, Created, Endpoint, Engine, Event, HAND_OVER, Moment, Opened, Opening, Permit, Policy,
+    RestoreError, Revision, Status, Task,
+};
+use idv_core::fleet::{AccountId, FleetPolicy, Key, OpenError};
+use idv_core::http::Received;
+use idv_core::machine::Disposition;
 use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 use idv_core::store::{Journal, Sessions};
-use idv_core::time::Span;
 use idv_host::{
     AnyStore, CallbackRequest, Clock, Delivered, Entropy, Intake, IntakeBounds, Pool, SharedMemory,
     SystemClock,
 };
 use idv_listener::Callbacks;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How a revision that the application did not take is offered again, unless chosen otherwise: eight attempts over about three hours.
-pub const HAND_OVER: delivery::Policy = delivery::Policy {
-    // The handler is code of this process: it is waited for.
-    timeout: Span::MAX,
-    success: Success::Exactly200,
-    schedule: Schedule::of([
-        Span::secs(1),
-        Span::secs(5),
-        Span::secs(30),
-        Span::mins(2),
-        Span::mins(10),
-        Span::mins(45),
-        Span::hours(2),
-    ]),
-    jitter_percent: 20,
-};
-
 /// The most messages that wait for the driver; past it, whoever has one more waits.
 const INBOX: usize = 4_096;
+
+/// The most questions to the store at the same time, beside the callbacks that it records.
+const STORING: usize = 4;
 
 /// Prepares a [`Driver`].
 pub struct Builder {
@@ -62,6 +50,7 @@ pub struct Builder {
     intake: IntakeBounds,
     handlers: usize,
     drain: Duration,
+    on_end: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Builder {
@@ -80,6 +69,7 @@ impl Builder {
             intake: IntakeBounds::default(),
             handlers: 1,
             drain: Duration::from_secs(5),
+            on_end: None,
         }
     }
 
@@ -166,64 +156,85 @@ impl Builder {
         self
     }
 
+    /// Called when the driver's thread has ended, however it did.
+    pub(crate) fn on_end(&mut self, told: impl FnOnce() + Send + 'static) -> &mut Self {
+        self.on_end = Some(Box::new(told));
+        self
+    }
+
     /// Takes over what the store holds, and starts.
     ///
     /// # Errors
     /// The store cannot be read, holds something that cannot be taken over, or no thread could be started.
     pub fn start(self) -> Result<Driver, StartError> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let mut entropy = self.entropy.unwrap_or_else(Entropy::from_system);
         let transport = self.transport.unwrap_or_else(|| Arc::new(Client::new()));
         let observer = undisturbed(self.observer);
         let (outbox, inbox) = sync_channel(INBOX);
 
-        let mut fleet = Fleet::new(self.fleet);
-        let mut doors: BTreeMap<String, DoorId> = BTreeMap::new();
-        let mut entries = BTreeMap::new();
-        let mut accounts = Vec::new();
-        for Account { provider, policy, door: limit, receipt } in self.accounts {
-            let label = label(&*provider);
-            let door =
-                *doors.entry(door_of(provider.name(), &label)).or_insert_with(|| fleet.add_door(limit));
-            let id = fleet.add_account(door, policy);
-            let endpoint = Endpoint { provider: Arc::clone(&provider), policy: receipt };
-            accounts.push((id, endpoint));
-            entries.insert(id, AccountEntry { provider, label, tokens: BTreeMap::new(), trouble: None });
-        }
+        let policy = Policy { fleet: self.fleet, hand_over: self.hand_over, ..Policy::default() };
+        let mut engine = Engine::new(policy);
+        let accounts: Vec<(AccountId, Endpoint)> = self
+            .accounts
+            .into_iter()
+            .map(|account| {
+                let endpoint = account.endpoint();
+                (engine.add_account(account), endpoint)
+            })
+            .collect();
+        let mut tasks = Vec::new();
+        let moment = Moment::new(clock.now(), clock.unix_ms(), entropy.draw());
+        engine
+            .restore(moment, &mut self.store.clone(), &mut |task| tasks.push(task))
+            .map_err(StartError::Restore)?;
 
         let intake =
             Intake::new(Arc::clone(&clock), self.store.clone(), self.intake, forward(outbox.clone()), {
                 let observer = Arc::clone(&observer);
                 move |event| observer(&Event::Callback(event))
             });
-        let mut engine = Engine::new(Parts {
-            fleet,
-            accounts: entries,
+        let run = Run {
+            engine,
+            clock: Arc::clone(&clock),
+            entropy,
+            transport,
             store: self.store,
-            caller: Caller { transport, clock: Arc::clone(&clock) },
-            clock,
-            entropy: self.entropy.unwrap_or_else(Entropy::from_system),
-            // The fleet bounds how much there can be to do: one call and one hand-over for each session.
+            handler: self.handler.unwrap_or_else(|| Arc::new(|_| Ok(()))),
+            observer,
+            // The engine bounds how much there can be to do: one call, one save and one hand-over for each session.
             calls: Pool::new("call", self.calls_at_once, usize::MAX),
             handlers: Pool::new("handler", self.handlers, usize::MAX),
-            handler: self.handler.unwrap_or_else(|| Arc::new(|_| Ok(()))),
-            hand_over: self.hand_over,
-            observer,
+            storing: Pool::new("store", STORING, usize::MAX),
             outbox: outbox.clone(),
             drain: self.drain,
-        });
-        engine.restore().map_err(StartError::Restore)?;
+            opening: BTreeMap::new(),
+            stopping: Arc::new(AtomicBool::new(false)),
+            tasks,
+            at_once: VecDeque::new(),
+        };
+        let told = Told(self.on_end);
         let thread = std::thread::Builder::new()
             .name("idv-driver".to_owned())
-            .spawn(move || engine.run(&inbox))
+            .spawn(move || {
+                let _told = told;
+                run.run(&inbox);
+            })
             .map_err(StartError::Thread)?;
-        let inner = Inner {
-            outbox,
-            accounts,
-            intake,
-            drain: self.drain,
-            running: Mutex::new(Running { thread: Some(thread), listeners: Vec::new() }),
-        };
-        Ok(Driver { inner: Arc::new(inner) })
+        let running = Mutex::new(Running { thread: Some(thread), listeners: Vec::new() });
+        let ending = Ending { outbox, intake, drain: self.drain, running };
+        Ok(Driver { inner: Arc::new(Inner { accounts, clock, ending: Arc::new(ending) }) })
+    }
+}
+
+/// Says that the thread has ended, also where it panicked.
+struct Told(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told();
+        }
     }
 }
 
@@ -237,23 +248,11 @@ impl fmt::Debug for Builder {
 fn undisturbed(observer: Option<Observer>) -> Observer {
     Arc::new(move |event| {
         let Some(observer) = &observer else { return };
+        let _inside = Inside::enter();
         if catch_unwind(AssertUnwindSafe(|| observer(event))).is_err() {
             tracing::error!("the observer panicked");
         }
     })
-}
-
-/// Where the account pulls, without query: tells the accounts of one provider apart.
-fn label(provider: &dyn Provider) -> String {
-    let mut request = Request::new();
-    provider.pull_request("", None, &mut request);
-    request.url.split(['?', '#']).next().unwrap_or_default().to_owned()
-}
-
-/// The provider and the host that it pulls from: what a budget is for.
-fn door_of(provider: &str, label: &str) -> String {
-    let host = label.split_once("://").map_or(label, |(_, rest)| rest).split('/').next().unwrap_or_default();
-    format!("{provider} {host}")
 }
 
 /// Moves callbacks from the threads that record them into the inbox.
@@ -285,8 +284,14 @@ pub struct Driver {
 }
 
 struct Inner {
-    outbox: SyncSender<Message>,
     accounts: Vec<(AccountId, Endpoint)>,
+    clock: Arc<dyn Clock>,
+    ending: Arc<Ending>,
+}
+
+/// What must be brought to an end.
+struct Ending {
+    outbox: SyncSender<Message>,
     intake: Intake,
     drain: Duration,
     running: Mutex<Running>,
@@ -331,14 +336,31 @@ impl Driver {
         id: &str,
         created: Option<Received>,
     ) -> Result<Verification, DriverError> {
-        let (account, _) = self.account(account)?;
+        let (account, endpoint) = self.account(account)?;
+        let unix_ms = self.inner.clock.unix_ms();
+        let created = created.map(|received| Created::read(&*endpoint.provider, id, received, unix_ms));
         let (reply, answer) = sync_channel(1);
         self.tell(Message::Open { account: *account, id: id.to_owned(), created, reply })?;
         match answer.recv() {
-            Ok(Ok(key)) => key.map(Verification).ok_or(DriverError::Stored),
+            Ok(Ok(Opened { opening: Opening::Elsewhere, .. })) => Err(DriverError::Stored),
+            Ok(Ok(Opened { key, opening: Opening::Saved | Opening::NotSavedYet | Opening::BroughtBack })) => {
+                Ok(Verification(key))
+            }
             Ok(Err(error)) => Err(DriverError::Open(error)),
             Err(_) => Err(DriverError::Stopped),
         }
+    }
+
+    /// The verification with this id at the account's provider, or else the first that has it as its alias; `None` when the driver does
+    /// not know it. Ended ones are there until they are forgotten.
+    ///
+    /// # Errors
+    /// The account is not this driver's, or the driver has stopped.
+    pub fn find(&self, account: AccountRef, id: &str) -> Result<Option<Verification>, DriverError> {
+        let (_, endpoint) = self.account(account)?;
+        let (provider, id) = (endpoint.provider.name(), id.to_owned());
+        let found = self.ask(move |engine, _, _| engine.find(provider, &id))?;
+        Ok(found.map(Verification))
     }
 
     /// Where a verification stands; `None` when the driver does not know it any more.
@@ -346,9 +368,17 @@ impl Driver {
     /// # Errors
     /// The driver has stopped.
     pub fn status(&self, verification: Verification) -> Result<Option<Status>, DriverError> {
-        let (reply, answer) = sync_channel(1);
-        self.tell(Message::Look { key: verification.0, reply })?;
-        answer.recv().map_err(|_| DriverError::Stopped)
+        self.ask(move |engine, moment, _| engine.status(verification.0, moment.now))
+    }
+
+    /// Has a verification pulled as soon as its cadence allows. One that has ended stays so.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub fn hint(&self, verification: Verification) -> Result<(), DriverError> {
+        self.command(move |engine, moment, out| {
+            let _: Disposition = engine.hint(moment, verification.0, out);
+        })
     }
 
     /// Ends a verification: no more pulls. A revision that was handed over already is still confirmed or repeated.
@@ -356,7 +386,57 @@ impl Driver {
     /// # Errors
     /// The driver has stopped.
     pub fn cancel(&self, verification: Verification) -> Result<(), DriverError> {
-        self.tell(Message::Cancel { key: verification.0 })
+        self.command(move |engine, moment, out| {
+            let _: Disposition = engine.cancel(moment, verification.0, out);
+        })
+    }
+
+    /// Forgets a verification that has ended and awaits no hand-over; says whether it did. A store keeps it, and its revision numbers go
+    /// on when it is opened again or a callback names it.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub fn forget(&self, verification: Verification) -> Result<bool, DriverError> {
+        self.ask(move |engine, _, _| engine.forget(verification.0) == Disposition::Applied)
+    }
+
+    /// Takes one call of the account's budget for a request of your own, such as creating a verification: every call counts (R13). `None`
+    /// when it is granted; otherwise how long to wait before asking again.
+    ///
+    /// # Errors
+    /// The account is not this driver's, or the driver has stopped.
+    pub fn take(&self, account: AccountRef) -> Result<Option<Duration>, DriverError> {
+        let (account, _) = *self.account(account)?;
+        self.ask(move |engine, moment, _| match engine.take(moment, account) {
+            Permit::Granted => None,
+            Permit::After(at) => Some(Duration::from_millis(at.since(moment.now))),
+        })
+    }
+
+    /// Uses other credentials for the calls of this account from now on. Callbacks are still checked by those that it was built with: give
+    /// both secrets there while they change.
+    ///
+    /// # Errors
+    /// It is another provider's account, not this driver's, or the driver has stopped.
+    pub fn credentials_replaced(
+        &self,
+        account: AccountRef,
+        provider: impl Provider + 'static,
+    ) -> Result<(), DriverError> {
+        let (account, _) = *self.account(account)?;
+        let provider = Arc::new(provider);
+        let replaced =
+            self.ask(move |engine, moment, out| engine.credentials_replaced(moment, account, provider, out))?;
+        if replaced == Disposition::Illegal { Err(DriverError::OtherProvider) } else { Ok(()) }
+    }
+
+    /// Says that a server of your own could not receive callbacks for longer than the provider repeats them: every settled verification
+    /// is pulled once, spread by the budget (R9). The driver notices by itself when it was started anew or the computer slept.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub fn listening_had_a_gap(&self) -> Result<(), DriverError> {
+        self.command(|engine, _, out| engine.listening_had_a_gap(out))
     }
 
     /// Takes a callback that a server of your own received whole, and says what to answer. Blocks until that is known, at most until
@@ -370,7 +450,7 @@ impl Driver {
         request: &CallbackRequest<'_>,
     ) -> Result<Answer, DriverError> {
         let (_, endpoint) = self.account(account)?;
-        Ok(self.inner.intake.receive(endpoint, request))
+        Ok(self.inner.ending.intake.receive(endpoint, request))
     }
 
     /// Starts a server that receives callbacks at these paths, each for one account. Port 0 picks a free port; the address it listens
@@ -402,12 +482,12 @@ impl Driver {
             let (_, endpoint) = self.account(*account)?;
             routes.push(((*path).to_owned(), endpoint.clone()));
         }
-        let callbacks = Callbacks::new(self.inner.intake.clone(), routes);
+        let callbacks = Callbacks::new(self.inner.ending.intake.clone(), routes);
         let config = callbacks.bounds(config);
         let server = idv_listener::Server::bind(address, config).map_err(DriverError::Listen)?;
         let handle = server.spawn(callbacks).map_err(DriverError::Thread)?;
         let address = handle.local_addr();
-        let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.inner.ending.lock();
         if running.thread.is_none() {
             return Err(DriverError::Stopped);
         }
@@ -416,40 +496,77 @@ impl Driver {
     }
 
     /// Stops: first the listeners, whose running callbacks are answered, then the calls, which are interrupted, last the hand-overs,
-    /// which are finished and saved. Returns when all of it ended, or after about the time given to [`Builder::drain`] for each.
+    /// which are finished and saved. Returns when all of it ended, whoever began it, or after about the time given to
+    /// [`Builder::drain`] for each. Inside a handler or an observer it returns at once, for the end would wait for them.
     pub fn stop(&self) {
-        self.inner.stop();
+        self.inner.end();
     }
 
     fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {
         self.inner.accounts.get(account.0).ok_or(DriverError::NoAccount)
     }
 
+    /// Has the engine answer a question.
+    fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) -> R + Send + 'static,
+    ) -> Result<R, DriverError> {
+        let (reply, answer) = sync_channel(1);
+        self.command(move |engine, moment, out| {
+            let _ = reply.try_send(question(engine, moment, out));
+        })?;
+        answer.recv().map_err(|_| DriverError::Stopped)
+    }
+
+    fn command(
+        &self,
+        command: impl FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) + Send + 'static,
+    ) -> Result<(), DriverError> {
+        let ask: Ask = Box::new(command);
+        self.tell(Message::Ask(ask))
+    }
+
     fn tell(&self, message: Message) -> Result<(), DriverError> {
-        self.inner.outbox.send(message).map_err(|_| DriverError::Stopped)
+        self.inner.ending.outbox.send(message).map_err(|_| DriverError::Stopped)
     }
 }
 
 impl Inner {
-    fn stop(&self) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let (thread, listeners) = (running.thread.take(), std::mem::take(&mut running.listeners));
-        drop(running);
-        for listener in listeners {
-            listener.shutdown();
+    fn end(&self) {
+        let ending = Arc::clone(&self.ending);
+        if !Inside::is_here() {
+            return ending.stop();
         }
-        self.intake.close(self.drain);
-        let Some(thread) = thread else { return };
-        let _ = self.outbox.send(Message::Stop);
-        if thread.join().is_err() {
-            tracing::error!("the driver's thread panicked");
+        let elsewhere = std::thread::Builder::new().name("idv-stop".to_owned()).spawn(move || ending.stop());
+        if let Err(error) = elsewhere {
+            tracing::error!(%error, "no thread could be started to stop the driver");
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.stop();
+        self.end();
+    }
+}
+
+impl Ending {
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever comes second waits for whoever came first.
+    fn stop(&self) {
+        let mut running = self.lock();
+        for listener in std::mem::take(&mut running.listeners) {
+            listener.shutdown();
+        }
+        let Some(thread) = running.thread.take() else { return };
+        self.intake.close(self.drain);
+        let _ = self.outbox.send(Message::Stop);
+        if thread.join().is_err() {
+            tracing::error!("the driver's thread panicked");
+        }
     }
 }
 
@@ -484,10 +601,12 @@ impl std::error::Error for StartError {}
 pub enum DriverError {
     /// The verification could not be opened.
     Open(OpenError),
-    /// The store has this verification already: another process drives it, or it ended and this driver forgot it since.
+    /// The store has this verification already, and another process drives it.
     Stored,
     /// The account belongs to another driver.
     NoAccount,
+    /// The account is for another provider.
+    OtherProvider,
     /// The driver has stopped.
     Stopped,
     /// The listener could not be started.
@@ -501,12 +620,12 @@ impl fmt::Display for DriverError {
         match self {
             Self::Open(error) => error.fmt(f),
             Self::Stored => f.write_str(
-                "the store has this verification already, and this driver does not know it: leave it to the process that drives it, \
-                 or, where it ended long ago, start a new driver on the store, which takes it over",
+                "another process drives this verification: leave it to that one, or stop it and start a new driver on the store",
             ),
             Self::NoAccount => {
                 f.write_str("this account belongs to another driver: add it to this one's builder")
             }
+            Self::OtherProvider => f.write_str("these credentials are for another provider than the account's"),
             Self::Stopped => f.write_str("the driver has stopped"),
             Self::Listen(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "no thread could be started for the listener: {error}"),

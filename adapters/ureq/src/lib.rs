@@ -52,23 +52,20 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod account;
-mod calls;
 mod driver;
-mod engine;
-mod report;
-mod session;
+mod inside;
+mod run;
 pub mod transport;
 mod wait;
 
-pub use account::{Account, AccountError};
-pub use driver::{AccountRef, Builder, Driver, DriverError, HAND_OVER, StartError, Verification};
-pub use engine::{HandOverError, RestoreError};
-pub use idv_core::engine::{CallbackEvent, CallbackOutcome};
+pub use driver::{AccountRef, Builder, Driver, DriverError, StartError, Verification};
+pub use idv_core::engine::{
+    Account, AccountError, CallbackEvent, CallbackOutcome, Event, HAND_OVER, RestoreError, Revision, Status,
+};
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{
     BadCertificates, CallbackRequest, Clock, Entropy, IntakeBounds, SharedMemory, StoreError, SystemClock,
 };
-pub use report::{Event, Revision, Status};
+pub use run::HandOverError;
 pub use transport::{Client, Transport};
 pub use wait::{WaitError, wait};

@@ -1,9 +1,8 @@
 //! Waiting for one verification.
 
-use crate::account::Account;
 use crate::driver::{Driver, DriverError, StartError};
-use crate::report::{Event, Revision};
 use crate::transport::Client;
+use idv_core::engine::{Account, Event, Revision};
 use idv_core::session::End;
 use std::fmt;
 use std::sync::mpsc::channel;
@@ -17,9 +16,12 @@ pub fn wait(account: Account, id: &str, client: &Client) -> Result<Revision, Wai
     let (sender, told) = channel();
     let mut builder = Driver::builder();
     let account = builder.account(account);
-    let revisions = sender.clone();
+    let (revisions, ended) = (sender.clone(), sender.clone());
     builder
         .transport(client.separate())
+        .on_end(move || {
+            let _ = ended.send(Told::Stopped);
+        })
         .on_revision(move |revision| {
             let _ = revisions.send(Told::Revision(revision.clone()));
             Ok(())
@@ -36,6 +38,8 @@ pub fn wait(account: Account, id: &str, client: &Client) -> Result<Revision, Wai
         match told {
             Told::Revision(revision) if revision.verdict.settles() => return Ok(revision),
             Told::Revision(_) => {}
+            // Its thread panicked.
+            Told::Stopped => break,
             // The revision that says so is on its way.
             Told::Ended { end: End::Deleted | End::Watched, .. } => {}
             Told::Ended { end: End::Refused, diagnosis, .. } => return Err(WaitError::Refused { diagnosis }),
@@ -53,6 +57,7 @@ pub fn wait(account: Account, id: &str, client: &Client) -> Result<Revision, Wai
 enum Told {
     Revision(Revision),
     Ended { end: End, reached: bool, diagnosis: Option<String> },
+    Stopped,
 }
 
 /// Why there is no verdict.

@@ -327,9 +327,10 @@ fn r15_a_callback_with_an_endless_id_names_nobody_and_is_not_remembered() {
         };
         store.clone().commit(&record).unwrap();
     }
-    let _world = World::with(provider(&server), |builder| {
+    let world = World::with(provider(&server), |builder| {
         builder.store(store.clone());
     });
+    world.driver.stop();
     // The longer one is done with; the other waits for its opening.
     let left = store.clone().unapplied(0, 10).unwrap();
     assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [1]);

@@ -193,8 +193,6 @@ pub struct Engine {
     callback_window: Option<Span>,
     /// When the engine last ran: on the driver's clock, and on the wall clock.
     last_run: Option<(Instant, u64)>,
-    /// Since when no listener is there that once was.
-    away_since: Option<Instant>,
 }
 
 /// The body that is fed in with an input, should the fleet want it kept.
@@ -225,7 +223,6 @@ impl Engine {
             writer: None,
             callback_window: None,
             last_run: None,
-            away_since: None,
         }
     }
 
@@ -340,23 +337,6 @@ impl Engine {
     /// budget (R9).
     pub fn listening_had_a_gap(&mut self, out: &mut dyn FnMut(Task)) {
         self.gap(None, out);
-    }
-
-    /// A listener is there from now on. Where one was there before and the time between was too long, that was a gap (R9).
-    pub fn listening(&mut self, moment: Moment, out: &mut dyn FnMut(Task)) {
-        if let (Some(since), Some(window)) = (self.away_since.take(), self.callback_window) {
-            let away = moment.now.since(since);
-            if away >= u64::from(window.as_millis()) {
-                self.gap(Some(away), out);
-            }
-        }
-    }
-
-    /// The last listener is gone.
-    pub const fn not_listening(&mut self, moment: Moment) {
-        if self.away_since.is_none() {
-            self.away_since = Some(moment.now);
-        }
     }
 
     /// A task came to its end.
