@@ -495,18 +495,36 @@ impl Engine {
         out: &mut dyn FnMut(Task),
     ) {
         let PullAnswer { outcome, alias, event, unsigned_answer, diagnosis } = answer;
-        let Some(beside) = self.sessions.get_mut(&key) else { return };
-        beside.reached |= reached;
-        beside.diagnosis.clone_from(&diagnosis);
-        beside.outcome = Some(outcome);
+        let Some(beside) = self.sessions.get(&key) else { return };
         let (account, id) = (beside.account, Arc::clone(&beside.id));
         let provider = self.provider_name(account);
-        out(Task::Tell(Event::Pulled { provider, id, op, outcome, reached, unsigned_answer, diagnosis }));
+        let told = diagnosis.clone();
+        out(Task::Tell(Event::Pulled {
+            provider,
+            id,
+            op,
+            outcome,
+            reached,
+            unsigned_answer,
+            diagnosis: told,
+        }));
         if let Some(event) = event {
             self.seen(m, key, event, Channel::Status, Evidence::Pulled, out);
         }
         let mut actions = Vec::new();
-        let _ = self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
+        let taken =
+            self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
+        if let Some(beside) = self.sessions.get_mut(&key) {
+            beside.reached |= reached;
+            match taken {
+                Disposition::Applied | Disposition::NoOp => {
+                    beside.diagnosis = diagnosis;
+                    beside.outcome = Some(outcome);
+                }
+                // Nobody waited for it any more; what came of the others says more.
+                Disposition::Stale | Disposition::Illegal => {}
+            }
+        }
         if let Some(alias) = alias {
             let learned = self.fleet.learn_alias(m.at(), key, &alias, &mut |action| actions.push(action));
             if learned == Disposition::Applied {
