@@ -3,11 +3,13 @@
 use crate::builder::Builder;
 use crate::events::{Events, Observers};
 use crate::receiving::Receiving;
-use crate::run::{Message, Reply};
+use crate::run::Message;
 use async_channel::{Receiver, Sender};
-use idv_core::engine::{Created, Endpoint, Status};
+use idv_core::engine::{Created, Endpoint, Engine, Moment, Opened, Opening, Permit, Status, Task};
 use idv_core::fleet::{AccountId, Key, OpenError};
 use idv_core::http::Received;
+use idv_core::machine::Disposition;
+use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 #[cfg(feature = "tower")]
 use idv_host::Intake;
@@ -16,6 +18,7 @@ use idv_listener::Callbacks;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An account of a driver. Belongs to the builder, and the driver started from it, that it came from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -90,11 +93,25 @@ impl<R: Runtime> Driver<R> {
         let (reply, answer) = async_channel::bounded(1);
         self.tell(Message::Open { account: *account, id: id.to_owned(), created, reply }).await?;
         match answer.recv().await {
-            Ok(Reply::Open(key)) => Ok(Verification(key)),
-            Ok(Reply::Refused(error)) => Err(DriverError::Open(error)),
-            Ok(Reply::Elsewhere) => Err(DriverError::Stored),
+            Ok(Ok(Opened { opening: Opening::Elsewhere, .. })) => Err(DriverError::Stored),
+            Ok(Ok(Opened { key, opening: Opening::Saved | Opening::NotSavedYet | Opening::BroughtBack })) => {
+                Ok(Verification(key))
+            }
+            Ok(Err(error)) => Err(DriverError::Open(error)),
             Err(_) => Err(DriverError::Stopped),
         }
+    }
+
+    /// The verification with this id at the account's provider, or else the first that has it as its alias; `None` when the driver does not
+    /// know it. Ended ones are there until they are forgotten.
+    ///
+    /// # Errors
+    /// The account is not this driver's, or the driver has stopped.
+    pub async fn find(&self, account: AccountRef, id: &str) -> Result<Option<Verification>, DriverError> {
+        let (_, endpoint) = self.account(account)?;
+        let (provider, id) = (endpoint.provider.name(), id.to_owned());
+        let found = self.ask(move |engine, _, _| engine.find(provider, &id)).await?;
+        Ok(found.map(Verification))
     }
 
     /// Where a verification stands; `None` when the driver does not know it any more.
@@ -102,9 +119,18 @@ impl<R: Runtime> Driver<R> {
     /// # Errors
     /// The driver has stopped.
     pub async fn status(&self, verification: Verification) -> Result<Option<Status>, DriverError> {
-        let (reply, answer) = async_channel::bounded(1);
-        self.tell(Message::Look { key: verification.0, reply }).await?;
-        answer.recv().await.map_err(|_| DriverError::Stopped)
+        self.ask(move |engine, moment, _| engine.status(verification.0, moment.now)).await
+    }
+
+    /// Has a verification pulled as soon as its cadence allows. One that has ended stays so.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn hint(&self, verification: Verification) -> Result<(), DriverError> {
+        self.command(move |engine, moment, out| {
+            let _: Disposition = engine.hint(moment, verification.0, out);
+        })
+        .await
     }
 
     /// Ends a verification: no more pulls. A revision that was handed over already is still confirmed or repeated.
@@ -112,7 +138,60 @@ impl<R: Runtime> Driver<R> {
     /// # Errors
     /// The driver has stopped.
     pub async fn cancel(&self, verification: Verification) -> Result<(), DriverError> {
-        self.tell(Message::Cancel(verification.0)).await
+        self.command(move |engine, moment, out| {
+            let _: Disposition = engine.cancel(moment, verification.0, out);
+        })
+        .await
+    }
+
+    /// Forgets a verification that has ended and awaits no hand-over; says whether it did. A store keeps it, and its revision numbers go
+    /// on when it is opened again or a callback names it.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn forget(&self, verification: Verification) -> Result<bool, DriverError> {
+        self.ask(move |engine, _, _| engine.forget(verification.0) == Disposition::Applied).await
+    }
+
+    /// Takes one call of the account's budget for a request of your own, such as creating a verification: every call counts (R13). `None`
+    /// when it is granted; otherwise how long to wait before asking again.
+    ///
+    /// # Errors
+    /// The account is not this driver's, or the driver has stopped.
+    pub async fn take(&self, account: AccountRef) -> Result<Option<Duration>, DriverError> {
+        let (account, _) = *self.account(account)?;
+        self.ask(move |engine, moment, _| match engine.take(moment, account) {
+            Permit::Granted => None,
+            Permit::After(at) => Some(Duration::from_millis(at.since(moment.now))),
+        })
+        .await
+    }
+
+    /// Uses other credentials for the calls of this account from now on. Callbacks are still checked by those that it was built with: give
+    /// both secrets there while they change.
+    ///
+    /// # Errors
+    /// It is another provider's account, not this driver's, or the driver has stopped.
+    pub async fn credentials_replaced(
+        &self,
+        account: AccountRef,
+        provider: impl Provider + 'static,
+    ) -> Result<(), DriverError> {
+        let (account, _) = *self.account(account)?;
+        let provider = Arc::new(provider);
+        let replaced = self
+            .ask(move |engine, moment, out| engine.credentials_replaced(moment, account, provider, out))
+            .await?;
+        if replaced == Disposition::Illegal { Err(DriverError::OtherProvider) } else { Ok(()) }
+    }
+
+    /// Says that a server of your own could not receive callbacks for longer than the provider repeats them: every settled verification is
+    /// pulled once, spread by the budget (R9). The driver notices by itself when it was started anew or the computer slept.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn listening_had_a_gap(&self) -> Result<(), DriverError> {
+        self.command(|engine, _, out| engine.listening_had_a_gap(out)).await
     }
 
     /// Takes a callback that a server of your own received whole, and says what to answer, at the receipt's deadline at the latest; a 200
@@ -184,7 +263,7 @@ impl<R: Runtime> Driver<R> {
 
     /// Stops: first the listeners, whose running callbacks are answered, then the calls, which are broken off, last the hand-overs, which
     /// are finished and saved. Ends when all of it ended, or after about the time given to [`Builder::drain`] for each. Dropping the
-    /// future does not take back the stop.
+    /// future does not take back the stop. A handler that waits for it waits for itself, until that time is over.
     pub async fn stop(&self) {
         let _ = self.inner.outbox.send(Message::Stop).await;
         // Nothing is ever sent: the channel is closed when the task has ended.
@@ -199,6 +278,26 @@ impl<R: Runtime> Driver<R> {
 
     fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {
         self.inner.accounts.get(account.0).ok_or(DriverError::NoAccount)
+    }
+
+    /// Has the engine answer a question.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) -> T + Send + 'static,
+    ) -> Result<T, DriverError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.command(move |engine, moment, out| {
+            let _ = reply.try_send(question(engine, moment, out));
+        })
+        .await?;
+        answer.recv().await.map_err(|_| DriverError::Stopped)
+    }
+
+    async fn command(
+        &self,
+        command: impl FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) + Send + 'static,
+    ) -> Result<(), DriverError> {
+        self.tell(Message::Ask(Box::new(command))).await
     }
 
     async fn tell(&self, message: Message) -> Result<(), DriverError> {
@@ -233,6 +332,8 @@ pub enum DriverError {
     Stored,
     /// The account belongs to another driver.
     NoAccount,
+    /// The account is for another provider.
+    OtherProvider,
     /// The driver has stopped.
     Stopped,
     /// The listener could not be started.
@@ -249,6 +350,7 @@ impl fmt::Display for DriverError {
             Self::NoAccount => {
                 f.write_str("this account belongs to another driver: add it to this one's builder")
             }
+            Self::OtherProvider => f.write_str("these credentials are for another provider than the account's"),
             Self::Stopped => f.write_str("the driver has stopped"),
             Self::Listen(error) => error.fmt(f),
         }

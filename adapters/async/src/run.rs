@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use idv_core::engine::{
-    Call, Completion, Created, Engine, HandOver, Moment, Opened, Opening, Revision, Status, StoreTask, Task,
+    Call, Completion, Created, Engine, HandOver, Moment, Opened, Revision, StoreTask, Task,
 };
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::time::Instant;
@@ -44,18 +44,18 @@ pub type HandOverError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Handler =
     Arc<dyn Fn(Revision) -> BoxFuture<'static, Result<(), HandOverError>> + Send + Sync>;
 
-/// What became of an opening.
-pub(crate) enum Reply {
-    Open(Key),
-    Refused(OpenError),
-    Elsewhere,
-}
+/// A question or a command to the engine.
+pub(crate) type Ask = Box<dyn FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) + Send>;
 
 /// What comes into the inbox.
 pub(crate) enum Message {
-    Open { account: AccountId, id: String, created: Option<Created>, reply: Sender<Reply> },
-    Cancel(Key),
-    Look { key: Key, reply: Sender<Option<Status>> },
+    Open {
+        account: AccountId,
+        id: String,
+        created: Option<Created>,
+        reply: Sender<Result<Opened, OpenError>>,
+    },
+    Ask(Ask),
     Callback(Delivered),
     Stop,
 }
@@ -120,7 +120,7 @@ pub(crate) struct Run<R> {
     stored: Sender<Completion>,
     completions: Pin<Box<Receiver<Completion>>>,
     /// Who waits to hear what became of an opening.
-    opening: BTreeMap<Key, Sender<Reply>>,
+    opening: BTreeMap<Key, Sender<Result<Opened, OpenError>>>,
     timer: Option<(Instant, BoxFuture<'static, ()>)>,
     /// What the engine asked for, until it is started.
     tasks: Vec<Task>,
@@ -212,16 +212,11 @@ impl<R: Runtime> Run<R> {
                         self.opening.insert(key, reply);
                     }
                     Err(error) => {
-                        let _ = reply.try_send(Reply::Refused(error));
+                        let _ = reply.try_send(Err(error));
                     }
                 }
             }
-            Message::Cancel(key) => {
-                let _ = self.parts.engine.cancel(moment, key, out);
-            }
-            Message::Look { key, reply } => {
-                let _ = reply.try_send(self.parts.engine.status(key, moment.now));
-            }
+            Message::Ask(ask) => ask(&mut self.parts.engine, moment, out),
             Message::Callback(delivered) => self.parts.engine.callback(moment, delivered.arrived, out),
             // The loop has dealt with it.
             Message::Stop => {}
@@ -241,12 +236,9 @@ impl<R: Runtime> Run<R> {
                 Task::Call(call) => self.calls.waiting.push_back(call),
                 Task::HandOver(hand_over) => self.handlers.waiting.push_back(hand_over),
                 Task::Store(task) => self.store(task),
-                Task::Opened(Opened { key, opening }) => {
-                    if let Some(reply) = self.opening.remove(&key) {
-                        let _ = reply.try_send(match opening {
-                            Opening::Saved | Opening::NotSavedYet | Opening::BroughtBack => Reply::Open(key),
-                            Opening::Elsewhere => Reply::Elsewhere,
-                        });
+                Task::Opened(opened) => {
+                    if let Some(reply) = self.opening.remove(&opened.key) {
+                        let _ = reply.try_send(Ok(opened));
                     }
                 }
                 Task::Tell(event) => self.parts.observers.tell(event),

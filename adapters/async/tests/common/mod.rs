@@ -1,5 +1,11 @@
 //! Every case on every runtime, and a driver whose revisions and events can be waited for.
-#![allow(dead_code, unreachable_pub, unused_macros, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses its own part"
+)]
 
 #[path = "../../../ureq/tests/support/fake.rs"]
 pub mod fake;
