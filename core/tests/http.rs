@@ -272,3 +272,13 @@ fn credentials_are_written_as_the_standards_say_and_g10_never_shown() {
     assert!(!shown.contains("sesame") && !shown.contains("QWxh"), "{shown}");
     assert!(shown.contains("authorization"));
 }
+
+#[test]
+fn the_announced_length_is_a_plain_number_or_none() {
+    let length = |value: &[u8]| Headers(&[("Content-Length", value)]).content_length();
+    assert_eq!((length(b" 42 "), length(b"0")), (Some(42), Some(0)));
+    for odd in [&b""[..], b"+1", b"-1", b"4 2", b"1, 1", b"99999999999999999999", b"\xff"] {
+        assert_eq!(length(odd), None, "{odd:?}");
+    }
+    assert_eq!(Headers(&[]).content_length(), None);
+}

@@ -75,7 +75,7 @@ impl Out {
 /// A reception that the whole request has come to.
 fn posted(endpoint: Endpoint, fields: &[(&str, &[u8])], body: &[u8]) -> (Reception, Out) {
     let (mut reception, mut out) = (Reception::begin(endpoint, 7, START), Out::default());
-    out.take(reception.head(START, "POST", Headers(fields), Some(body.len() as u64)));
+    out.take(reception.head(START, "POST", Headers(fields)));
     out.take(reception.chunk(START, body));
     out.take(reception.complete(START, 5));
     (reception, out)
@@ -167,7 +167,9 @@ proptest! {
         let endpoint = kind.endpoint();
         let deadline = START.after(endpoint.policy.answer_within());
         let (signature, body) = kind.request(filling);
+        let length = body.len().to_string();
         let mut fields = vec![JSON];
+        fields.extend(announces.then_some(("content-length", length.as_bytes())));
         fields.extend(signature.as_ref().map(|signature| ("Signature", signature.as_bytes())));
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len())).collect();
         cuts.extend([0, body.len()]);
@@ -197,8 +199,7 @@ proptest! {
                 0 | 1 if gone || completed => {}
                 0 | 1 if !headed => {
                     headed = true;
-                    let length = announces.then_some(body.len() as u64);
-                    out.take(reception.head(now, "POST", Headers(&fields), length));
+                    out.take(reception.head(now, "POST", Headers(&fields)));
                 }
                 0 | 1 => match pieces.pop() {
                     Some(piece) => out.take(reception.chunk(now, piece)),
@@ -330,7 +331,7 @@ fn r19_what_two_differing_signature_headers_came_to_is_recorded() {
 #[test]
 fn g5_without_room_for_the_body_it_is_answered_503_at_once_and_the_body_is_let_go() {
     let (mut reception, mut out) = (Reception::begin(shufti(), 7, START), Out::default());
-    out.take(reception.head(START, "POST", Headers(&[]), None));
+    out.take(reception.head(START, "POST", Headers(&[])));
     out.take(reception.chunk(START, b"{"));
     out.take(reception.not_recorded(START));
     out.take(reception.chunk(START, b"}"));
@@ -363,7 +364,7 @@ fn what_comes_after_the_end_is_not_heard_and_an_end_that_comes_too_late_is_not_e
     assert_eq!(out.examine.len(), 1);
 
     let (mut reception, mut out) = (Reception::begin(shufti(), 7, START), Out::default());
-    out.take(reception.head(START, "POST", Headers(&[]), None));
+    out.take(reception.head(START, "POST", Headers(&[])));
     out.take(reception.chunk(START, ACCEPTED));
     let Next::At(deadline) = reception.next() else { panic!("a deadline") };
     out.take(reception.complete(deadline, 5));
@@ -377,7 +378,7 @@ fn g5_what_belongs_to_another_callback_is_not_taken() {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let other = |op| {
         let mut reception = Reception::begin(shufti(), op, START);
-        let _ = reception.head(START, "POST", Headers(&fields), None);
+        let _ = reception.head(START, "POST", Headers(&fields));
         let _ = reception.chunk(START, ACCEPTED);
         let mut out = Out::default();
         out.take(reception.complete(START, 5));
@@ -403,14 +404,15 @@ fn g5_what_belongs_to_another_callback_is_not_taken() {
 fn bodies_over_the_cap_and_other_methods_are_refused_before_anything_is_kept() {
     let mut reception = Reception::begin(shufti(), 7, START);
     let mut out = Out::default();
-    out.take(reception.head(START, "POST", Headers(&[]), Some(CAP + 1)));
+    let length = (CAP + 1).to_string();
+    out.take(reception.head(START, "POST", Headers(&[("content-length", length.as_bytes())])));
     assert_eq!(out.statuses(), [413]);
     let mut reception = Reception::begin(shufti(), 7, START);
-    out.take(reception.head(START, "POST", Headers(&[]), None));
+    out.take(reception.head(START, "POST", Headers(&[])));
     out.take(reception.chunk(START, &vec![b' '; CAP as usize + 1]));
     assert_eq!(out.statuses(), [413, 413]);
     let mut reception = Reception::begin(shufti(), 7, START);
-    out.take(reception.head(START, "GET", Headers(&[]), None));
+    out.take(reception.head(START, "GET", Headers(&[])));
     assert_eq!(out.statuses(), [413, 413, 405]);
 }
 

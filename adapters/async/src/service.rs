@@ -53,9 +53,8 @@ where
         let (head, body) = request.into_parts();
         let fields: Vec<_> =
             head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let (method, announced) = (head.method.as_str(), body.size_hint().exact());
-        let received_at = Some(Instant::now());
-        let incoming = self.intake.begin(&self.endpoint, method, Headers(&fields), announced, received_at);
+        let (method, received_at) = (head.method.as_str(), Some(Instant::now()));
+        let incoming = self.intake.begin(&self.endpoint, method, Headers(&fields), received_at);
         let pieces = BodyDataStream::new(body);
         let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
         async move {

@@ -126,7 +126,7 @@ fn g5_the_deadline_holds_for_a_future_on_a_runtime_without_timers() {
 #[test]
 fn g5_a_body_that_never_ends_is_answered_503_at_the_deadline() {
     let (world, endpoint) = (World::new(BOUNDS), endpoint(signed(), Span::millis(200)));
-    let mut incoming = world.intake.begin(&endpoint, "POST", Headers(&[]), None, None);
+    let mut incoming = world.intake.begin(&endpoint, "POST", Headers(&[]), None);
     incoming.chunk(&ACCEPTED[..5]);
     assert_eq!(block_on(incoming.answered()).status(), 503);
     assert_eq!(world.recorded(), 0);

@@ -57,7 +57,7 @@ async fn take(intake: &Intake, endpoint: &Endpoint, request: Request) -> Reply {
     // The receipt machine has the cap, and counts every chunk before it is kept.
     body.set_cap(u64::MAX);
     let (method, received_at) = (head.method.as_str(), Some(head.received_at));
-    let incoming = intake.begin(endpoint, method, Headers(&head.fields()), body.announced(), received_at);
+    let incoming = intake.begin(endpoint, method, Headers(&head.fields()), received_at);
     match incoming.body(body).await {
         Ok(answer) => answer.into(),
         Err(problem) => problem.into(),

@@ -39,7 +39,7 @@
 //!     (now, unix_ms): (impl Fn() -> Instant, u64),
 //! ) -> Option<Answer> {
 //!     let mut reception = Reception::begin(endpoint.clone(), 1, now());
-//!     let mut todo = reception.head(now(), method, headers, Some(body.len() as u64));
+//!     let mut todo = reception.head(now(), method, headers);
 //!     todo.extend(reception.chunk(now(), body));
 //!     todo.extend(reception.complete(now(), unix_ms));
 //!     while let Some(action) = todo.pop() {
@@ -145,14 +145,9 @@ impl Reception {
         Self { op, endpoint, receipt, stage, answer: None }
     }
 
-    /// The head is complete. `content_length` is the length of the body that it announces, in bytes.
-    pub fn head(
-        &mut self,
-        now: Instant,
-        method: &str,
-        headers: Headers<'_>,
-        content_length: Option<u64>,
-    ) -> Vec<Action> {
+    /// The head is complete.
+    pub fn head(&mut self, now: Instant, method: &str, headers: Headers<'_>) -> Vec<Action> {
+        let content_length = headers.content_length();
         if let Stage::Arriving { check, body } = &mut self.stage {
             *check = Some(self.endpoint.provider.check_callback(headers));
             body.announced = content_length.and_then(|length| usize::try_from(length).ok());

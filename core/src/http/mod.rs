@@ -95,6 +95,14 @@ impl<'a> Headers<'a> {
         self.0.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
+    /// The length of the body, in bytes, where the head announces it (RFC 9110, 8.6).
+    #[must_use]
+    pub fn content_length(self) -> Option<u64> {
+        let value = self.first("content-length")?.trim_ascii();
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        core::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok()
+    }
+
     /// The first value of the field `name`.
     #[must_use]
     pub fn first(self, name: &'a str) -> Option<&'a [u8]> {

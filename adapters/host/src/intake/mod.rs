@@ -160,32 +160,29 @@ impl Intake {
 
     fn whole(&self, endpoint: &Endpoint, request: &CallbackRequest<'_>, may_block: bool) -> Incoming {
         let CallbackRequest { method, headers, body, received_at } = *request;
-        let length = Some(body.len() as u64);
-        let mut incoming = self.start(endpoint, (method, headers, length), received_at, may_block);
+        let mut incoming = self.start(endpoint, (method, headers), received_at, may_block);
         incoming.chunk(body);
         incoming.complete();
         incoming
     }
 
     /// A request whose head has arrived; its body follows. For servers that read piece by piece.
-    ///
-    /// `content_length` is the length of the body that the head announces, in bytes; `received_at` is as in [`CallbackRequest`].
+    /// `received_at` is as in [`CallbackRequest`].
     #[must_use]
     pub fn begin(
         &self,
         endpoint: &Endpoint,
         method: &str,
         headers: Headers<'_>,
-        content_length: Option<u64>,
         received_at: Option<std::time::Instant>,
     ) -> Incoming {
-        self.start(endpoint, (method, headers, content_length), received_at, false)
+        self.start(endpoint, (method, headers), received_at, false)
     }
 
     fn start(
         &self,
         endpoint: &Endpoint,
-        (method, headers, content_length): (&str, Headers<'_>, Option<u64>),
+        (method, headers): (&str, Headers<'_>),
         received_at: Option<std::time::Instant>,
         may_block: bool,
     ) -> Incoming {
@@ -201,7 +198,7 @@ impl Intake {
             state: Mutex::new(State { reception, waker: None }),
             answered: Condvar::new(),
         });
-        ongoing.step(|reception, now| reception.head(now, method, headers, content_length));
+        ongoing.step(|reception, now| reception.head(now, method, headers));
         if let Some((at, op)) = due
             && !ongoing.is_answered()
         {
