@@ -45,7 +45,7 @@
 //! # }
 //! ```
 //!
-//! A web framework of your own hands callbacks to [`Driver::callback`]; the example `own_server` shows a receiver that needs nothing
+//! A web framework of your own hands callbacks to [`Driver::callback`]; `examples/blocking_handler.rs` shows a receiver that needs nothing
 //! but the core.
 //!
 //! Without a [`Builder::store`] everything is in memory: hand-overs are at least once, and no number is promised across a restart.
