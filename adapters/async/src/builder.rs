@@ -1,22 +1,23 @@
 //! What a driver is made of.
 
 use crate::client::{Client, Transport};
-use crate::driver::{AccountRef, Driver, Inner};
+use crate::driver::{Driver, Inner};
 use crate::events::{Observer, Observers};
 use crate::receiving::{Receiving, forward};
-use crate::run::{HandOverError, Handler, Message, Parts, Run, Storing};
+use crate::run::{Handler, Message, Parts, Run, Storing};
 use futures_util::FutureExt;
 use idv_core::delivery;
-use idv_core::engine::{Account, Engine, Event, Moment, Policy, RestoreError, Revision};
+use idv_core::engine::{Account, Engine, Event, Moment, Policy, Revision};
 use idv_core::fleet::FleetPolicy;
 use idv_core::store::{Journal, Sessions};
-use idv_host::{AnyStore, Clock, Entropy, Intake, IntakeBounds, Pool, Runtime, SharedMemory, SystemClock};
+use idv_host::{
+    AccountRef, AnyStore, Clock, DRAIN, Entropy, HandOverError, INBOX, Intake, IntakeBounds, Pool, Runtime,
+    STORING, SharedMemory, StartError, SystemClock,
+};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The most messages that wait for the driver; past it, whoever has one more waits.
-const INBOX: usize = 4_096;
 
 /// Prepares a [`Driver`].
 pub struct Builder<R: Runtime> {
@@ -30,7 +31,6 @@ pub struct Builder<R: Runtime> {
     handler: Option<Handler>,
     observer: Option<Observer>,
     calls_at_once: usize,
-    stores_at_once: usize,
     handlers_at_once: usize,
     intake: IntakeBounds,
     drain: Duration,
@@ -51,17 +51,16 @@ impl<R: Runtime> Builder<R> {
             handler: None,
             observer: None,
             calls_at_once: 64,
-            stores_at_once: 8,
             handlers_at_once: 1,
             intake: IntakeBounds::default(),
-            drain: Duration::from_secs(5),
+            drain: DRAIN,
         }
     }
 
     /// Adds an account. Accounts at the same provider and host share one budget, that of the first added (R13).
     pub fn account(&mut self, account: Account) -> AccountRef {
         self.accounts.push(account);
-        AccountRef(self.accounts.len() - 1)
+        AccountRef::new(self.accounts.len() - 1)
     }
 
     /// Who takes revisions. `Ok` confirms one, `Err` has it offered again and at last dead-lettered. Runs in the driver's task: it must not
@@ -173,7 +172,7 @@ impl<R: Runtime> Builder<R> {
         let accounts = accounts.collect();
 
         // The fleet bounds how much the store can be asked at the same time.
-        let storing = Storing(Pool::new("store", self.stores_at_once, usize::MAX));
+        let storing = Storing(Pool::new("store", STORING, usize::MAX));
         let moment = Moment::new(clock.now(), clock.unix_ms(), entropy.draw());
         let mut store = self.store.clone();
         let (restored, restoring) = async_channel::bounded(1);
@@ -182,9 +181,9 @@ impl<R: Runtime> Builder<R> {
             let result = engine.restore(moment, &mut store, &mut |task| asked.push(task));
             let _ = restored.try_send(result.map(|()| (engine, asked)));
         };
-        storing.0.submit(restore).map_err(|_| StartError::Thread)?;
+        storing.0.submit(restore).map_err(|_| no_thread())?;
         let (engine, asked) =
-            restoring.recv().await.map_err(|_| StartError::Thread)?.map_err(StartError::Restore)?;
+            restoring.recv().await.map_err(|_| no_thread())?.map_err(StartError::Restore)?;
 
         let receiving = {
             let observers = observers.clone();
@@ -234,22 +233,6 @@ impl<R: Runtime> fmt::Debug for Builder<R> {
     }
 }
 
-/// Why a driver did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// What the store holds could not be taken over.
-    Restore(RestoreError),
-    /// No thread could be started for the store.
-    Thread,
+fn no_thread() -> StartError {
+    StartError::Thread(io::Error::other("there is none for the store"))
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Restore(error) => error.fmt(f),
-            Self::Thread => f.write_str("no thread could be started for the store"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}

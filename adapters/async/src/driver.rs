@@ -5,28 +5,20 @@ use crate::events::{Events, Observers};
 use crate::receiving::Receiving;
 use crate::run::Message;
 use async_channel::{Receiver, Sender};
-use idv_core::engine::{Created, Endpoint, Engine, Moment, Opened, Opening, Permit, Status, Task};
-use idv_core::fleet::{AccountId, Key, OpenError};
+use idv_core::engine::{Created, Endpoint, Engine, Moment, Status, Task};
+use idv_core::fleet::AccountId;
 use idv_core::http::Received;
 use idv_core::machine::Disposition;
 use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 #[cfg(feature = "tower")]
 use idv_host::Intake;
-use idv_host::{CallbackRequest, Clock, Runtime};
+use idv_host::{AccountRef, CallbackRequest, Clock, DriverError, Runtime, Verification, until_granted};
 use idv_listener::Callbacks;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// An account of a driver. Belongs to the builder, and the driver started from it, that it came from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct AccountRef(pub(crate) usize);
-
-/// A verification that a driver drives.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Verification(Key);
 
 /// Drives verifications over shared tokens and budgets, in one task. Clones are the same driver; it stops when the last one is dropped, or
 /// when told to.
@@ -92,14 +84,7 @@ impl<R: Runtime> Driver<R> {
         let (account, _) = self.account(account)?;
         let (reply, answer) = async_channel::bounded(1);
         self.tell(Message::Open { account: *account, id: id.to_owned(), created, reply }).await?;
-        match answer.recv().await {
-            Ok(Ok(Opened { opening: Opening::Elsewhere, .. })) => Err(DriverError::Stored),
-            Ok(Ok(Opened { key, opening: Opening::Saved | Opening::NotSavedYet | Opening::BroughtBack })) => {
-                Ok(Verification(key))
-            }
-            Ok(Err(error)) => Err(DriverError::Open(error)),
-            Err(_) => Err(DriverError::Stopped),
-        }
+        Verification::opened(answer.recv().await.map_err(|_| DriverError::Stopped)?)
     }
 
     /// The verification with this id at the account's provider, or else the first that has it as its alias; `None` when the driver does not
@@ -111,7 +96,7 @@ impl<R: Runtime> Driver<R> {
         let (_, endpoint) = self.account(account)?;
         let (provider, id) = (endpoint.provider.name(), id.to_owned());
         let found = self.ask(move |engine, _, _| engine.find(provider, &id)).await?;
-        Ok(found.map(Verification))
+        Ok(found.map(Verification::new))
     }
 
     /// Where a verification stands; `None` when the driver does not know it any more.
@@ -119,7 +104,7 @@ impl<R: Runtime> Driver<R> {
     /// # Errors
     /// The driver has stopped.
     pub async fn status(&self, verification: Verification) -> Result<Option<Status>, DriverError> {
-        self.ask(move |engine, moment, _| engine.status(verification.0, moment.now)).await
+        self.ask(move |engine, moment, _| engine.status(verification.key(), moment.now)).await
     }
 
     /// Has a verification pulled as soon as its cadence allows. One that has ended stays so.
@@ -128,7 +113,7 @@ impl<R: Runtime> Driver<R> {
     /// The driver has stopped.
     pub async fn hint(&self, verification: Verification) -> Result<(), DriverError> {
         self.command(move |engine, moment, out| {
-            let _: Disposition = engine.hint(moment, verification.0, out);
+            let _: Disposition = engine.hint(moment, verification.key(), out);
         })
         .await
     }
@@ -139,7 +124,7 @@ impl<R: Runtime> Driver<R> {
     /// The driver has stopped.
     pub async fn cancel(&self, verification: Verification) -> Result<(), DriverError> {
         self.command(move |engine, moment, out| {
-            let _: Disposition = engine.cancel(moment, verification.0, out);
+            let _: Disposition = engine.cancel(moment, verification.key(), out);
         })
         .await
     }
@@ -150,7 +135,7 @@ impl<R: Runtime> Driver<R> {
     /// # Errors
     /// The driver has stopped.
     pub async fn forget(&self, verification: Verification) -> Result<bool, DriverError> {
-        self.ask(move |engine, _, _| engine.forget(verification.0) == Disposition::Applied).await
+        self.ask(move |engine, _, _| engine.forget(verification.key()) == Disposition::Applied).await
     }
 
     /// Takes one call of the account's budget for a request of your own, such as creating a verification: every call counts (R13). `None`
@@ -160,11 +145,7 @@ impl<R: Runtime> Driver<R> {
     /// The account is not this driver's, or the driver has stopped.
     pub async fn take(&self, account: AccountRef) -> Result<Option<Duration>, DriverError> {
         let (account, _) = *self.account(account)?;
-        self.ask(move |engine, moment, _| match engine.take(moment, account) {
-            Permit::Granted => None,
-            Permit::After(at) => Some(Duration::from_millis(at.since(moment.now))),
-        })
-        .await
+        self.ask(move |engine, moment, _| until_granted(engine.take(moment, account), moment.now)).await
     }
 
     /// Uses other credentials for the calls of this account from now on. Callbacks are still checked by those that it was built with: give
@@ -182,7 +163,7 @@ impl<R: Runtime> Driver<R> {
         let replaced = self
             .ask(move |engine, moment, out| engine.credentials_replaced(moment, account, provider, out))
             .await?;
-        if replaced == Disposition::Illegal { Err(DriverError::OtherProvider) } else { Ok(()) }
+        DriverError::replaced(replaced)
     }
 
     /// Says that a server of your own could not receive callbacks for longer than the provider repeats them: every settled verification is
@@ -239,7 +220,8 @@ impl<R: Runtime> Driver<R> {
         }
         let callbacks = Callbacks::new(self.inner.receiving.intake.clone(), routes);
         let config = callbacks.bounds(config);
-        let server = idv_listener::Server::bind(address, config).map_err(DriverError::Listen)?;
+        let server =
+            idv_listener::Server::bind(address, config).map_err(|error| DriverError::Listen(error.into()))?;
         let address = server.local_addr();
         let (stopped, serving) = self.inner.receiving.begin().ok_or(DriverError::Stopped)?;
         let runtime = self.inner.runtime.clone();
@@ -277,7 +259,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {
-        self.inner.accounts.get(account.0).ok_or(DriverError::NoAccount)
+        self.inner.accounts.get(account.index()).ok_or(DriverError::NoAccount)
     }
 
     /// Has the engine answer a question.
@@ -322,39 +304,3 @@ impl<R: Runtime> fmt::Debug for Driver<R> {
         f.debug_struct("Driver").field("accounts", &self.inner.accounts.len()).finish_non_exhaustive()
     }
 }
-
-/// Why a driver does not do what it was asked for.
-#[derive(Debug)]
-pub enum DriverError {
-    /// The verification could not be opened.
-    Open(OpenError),
-    /// The store has this verification already, and another process drives it.
-    Stored,
-    /// The account belongs to another driver.
-    NoAccount,
-    /// The account is for another provider.
-    OtherProvider,
-    /// The driver has stopped.
-    Stopped,
-    /// The listener could not be started.
-    Listen(idv_listener::BindError),
-}
-
-impl fmt::Display for DriverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open(error) => error.fmt(f),
-            Self::Stored => f.write_str(
-                "another process drives this verification: leave it to that one, or stop it and start a new driver on the store",
-            ),
-            Self::NoAccount => {
-                f.write_str("this account belongs to another driver: add it to this one's builder")
-            }
-            Self::OtherProvider => f.write_str("these credentials are for another provider than the account's"),
-            Self::Stopped => f.write_str("the driver has stopped"),
-            Self::Listen(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for DriverError {}

@@ -16,19 +16,18 @@ mod run;
 mod service;
 mod wait;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use client::{Client, Transport};
-pub use driver::{AccountRef, Driver, DriverError, Verification};
+pub use driver::Driver;
 pub use events::Events;
 pub use idv_core::engine::{
     Account, AccountError, CallbackEvent, CallbackOutcome, Event, HAND_OVER, RestoreError, Revision, Status,
 };
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{
-    BadCertificates, CallbackRequest, Clock, Entropy, IntakeBounds, Options, Runtime, SharedMemory,
-    StoreError, SystemClock,
+    AccountRef, BadCertificates, CallbackRequest, Clock, DriverError, Entropy, HandOverError, IntakeBounds,
+    Options, Runtime, SharedMemory, StartError, StoreError, SystemClock, Verification, WaitError,
 };
-pub use run::HandOverError;
 #[cfg(feature = "tower")]
 pub use service::CallbackService;
-pub use wait::{WaitError, wait};
+pub use wait::wait;

@@ -22,7 +22,7 @@ use idv_core::engine::{
 };
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::time::Instant;
-use idv_host::{AnyStore, Clock, Delivered, Entropy, Pool, Runtime};
+use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, Runtime, WORK};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -31,15 +31,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::Instrument;
-
-/// The most steps of the engine before the task looks at what came in.
-const WORK: u32 = 256;
-
-/// The longest wait without looking at the clock: a runtime's timers may stand still while the computer sleeps, our clock does not.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// Why the application did not take a revision.
-pub type HandOverError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) type Handler =
     Arc<dyn Fn(Revision) -> BoxFuture<'static, Result<(), HandOverError>> + Send + Sync>;

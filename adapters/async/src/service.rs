@@ -1,6 +1,6 @@
 //! Callbacks inside somebody else's server, as a tower service.
 
-use crate::driver::{AccountRef, Driver, DriverError};
+use crate::driver::Driver;
 use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -9,7 +9,7 @@ use http_body::Body;
 use http_body_util::{BodyDataStream, Full};
 use idv_core::engine::Endpoint;
 use idv_core::http::Headers;
-use idv_host::{Intake, Runtime};
+use idv_host::{AccountRef, DriverError, Intake, Runtime};
 use idv_listener::Reply;
 use std::convert::Infallible;
 use std::fmt;

@@ -1,9 +1,11 @@
 //! What every adapter of idv on an operating system shares: the clocks, random bits for jitter, whom to trust over TLS, the words for a
-//! call that failed, stores behind one type, threads for what blocks, and what an asynchronous runtime has to give. An adapter's users meet it under the adapter's own name.
+//! call that failed, stores behind one type, threads for what blocks, where callbacks come in, a driver's bounds and errors, and what an
+//! asynchronous runtime has to give. An adapter's users meet it under the adapter's own name.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod clock;
+mod driving;
 mod entropy;
 mod intake;
 mod options;
@@ -14,8 +16,13 @@ mod runtime;
 mod smol_runtime;
 mod store;
 pub mod tls;
+mod waiting;
 
 pub use clock::{Clock, SystemClock};
+pub use driving::{
+    AccountRef, DRAIN, DriverError, HandOverError, INBOX, LONGEST_WAIT, STORING, StartError, Verification,
+    WORK, until_granted,
+};
 pub use entropy::Entropy;
 pub use intake::{Answered, CallbackRequest, Delivered, Incoming, Intake, IntakeBounds};
 pub use options::Options;
@@ -26,3 +33,4 @@ pub use runtime::Runtime;
 pub use smol_runtime::Smol;
 pub use store::{AnyStore, SharedMemory, StoreError};
 pub use tls::BadCertificates;
+pub use waiting::{Told, WaitError};

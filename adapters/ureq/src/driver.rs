@@ -1,22 +1,22 @@
 //! The driver as an application holds it: built once, told what to open, asked how things stand.
 
 use crate::inside::Inside;
-use crate::run::{Ask, HandOverError, Handler, Message, Observer, Run};
+use crate::run::{Ask, Handler, Message, Observer, Run};
 use crate::transport::{Client, Transport};
 use idv_core::delivery;
 use idv_core::engine::{
-    Account, Created, Endpoint, Engine, Event, HAND_OVER, Moment, Opened, Opening, Permit, Policy,
-    RestoreError, Revision, Status, Task,
+    Account, Created, Endpoint, Engine, Event, HAND_OVER, Moment, Policy, Revision, Status, Task,
 };
-use idv_core::fleet::{AccountId, FleetPolicy, Key, OpenError};
+use idv_core::fleet::{AccountId, FleetPolicy};
 use idv_core::http::Received;
 use idv_core::machine::Disposition;
 use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 use idv_core::store::{Journal, Sessions};
 use idv_host::{
-    AnyStore, CallbackRequest, Clock, Delivered, Entropy, Intake, IntakeBounds, Pool, SharedMemory,
-    SystemClock,
+    AccountRef, AnyStore, CallbackRequest, Clock, DRAIN, Delivered, DriverError, Entropy, HandOverError,
+    INBOX, Intake, IntakeBounds, Pool, STORING, SharedMemory, StartError, SystemClock, Verification,
+    until_granted,
 };
 use idv_listener::Callbacks;
 use std::collections::{BTreeMap, VecDeque};
@@ -28,12 +28,6 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// The most messages that wait for the driver; past it, whoever has one more waits.
-const INBOX: usize = 4_096;
-
-/// The most questions to the store at the same time, beside the callbacks that it records.
-const STORING: usize = 4;
 
 /// Prepares a [`Driver`].
 pub struct Builder {
@@ -68,7 +62,7 @@ impl Builder {
             calls_at_once: 8,
             intake: IntakeBounds::default(),
             handlers: 1,
-            drain: Duration::from_secs(5),
+            drain: DRAIN,
             on_end: None,
         }
     }
@@ -76,7 +70,7 @@ impl Builder {
     /// Adds an account. Accounts at the same provider and host share one budget, that of the first added (R13).
     pub fn account(&mut self, account: Account) -> AccountRef {
         self.accounts.push(account);
-        AccountRef(self.accounts.len() - 1)
+        AccountRef::new(self.accounts.len() - 1)
     }
 
     /// Who takes revisions. `Ok` confirms one, `Err` has it offered again and at last dead-lettered. Runs on a thread of its own and
@@ -268,14 +262,6 @@ fn forward(outbox: SyncSender<Message>) -> impl Fn(Delivered) + Send + Sync {
     }
 }
 
-/// An account of a driver. Belongs to the builder, and the driver started from it, that it came from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct AccountRef(usize);
-
-/// A verification that a driver drives.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Verification(Key);
-
 /// Drives verifications over shared tokens and budgets, from one thread. Clones are the same driver; it stops when the last one is
 /// dropped, or when told to.
 #[derive(Clone)]
@@ -341,14 +327,7 @@ impl Driver {
         let created = created.map(|received| Created::read(&*endpoint.provider, id, received, unix_ms));
         let (reply, answer) = sync_channel(1);
         self.tell(Message::Open { account: *account, id: id.to_owned(), created, reply })?;
-        match answer.recv() {
-            Ok(Ok(Opened { opening: Opening::Elsewhere, .. })) => Err(DriverError::Stored),
-            Ok(Ok(Opened { key, opening: Opening::Saved | Opening::NotSavedYet | Opening::BroughtBack })) => {
-                Ok(Verification(key))
-            }
-            Ok(Err(error)) => Err(DriverError::Open(error)),
-            Err(_) => Err(DriverError::Stopped),
-        }
+        Verification::opened(answer.recv().map_err(|_| DriverError::Stopped)?)
     }
 
     /// The verification with this id at the account's provider, or else the first that has it as its alias; `None` when the driver does
@@ -360,7 +339,7 @@ impl Driver {
         let (_, endpoint) = self.account(account)?;
         let (provider, id) = (endpoint.provider.name(), id.to_owned());
         let found = self.ask(move |engine, _, _| engine.find(provider, &id))?;
-        Ok(found.map(Verification))
+        Ok(found.map(Verification::new))
     }
 
     /// Where a verification stands; `None` when the driver does not know it any more.
@@ -368,7 +347,7 @@ impl Driver {
     /// # Errors
     /// The driver has stopped.
     pub fn status(&self, verification: Verification) -> Result<Option<Status>, DriverError> {
-        self.ask(move |engine, moment, _| engine.status(verification.0, moment.now))
+        self.ask(move |engine, moment, _| engine.status(verification.key(), moment.now))
     }
 
     /// Has a verification pulled as soon as its cadence allows. One that has ended stays so.
@@ -377,7 +356,7 @@ impl Driver {
     /// The driver has stopped.
     pub fn hint(&self, verification: Verification) -> Result<(), DriverError> {
         self.command(move |engine, moment, out| {
-            let _: Disposition = engine.hint(moment, verification.0, out);
+            let _: Disposition = engine.hint(moment, verification.key(), out);
         })
     }
 
@@ -387,7 +366,7 @@ impl Driver {
     /// The driver has stopped.
     pub fn cancel(&self, verification: Verification) -> Result<(), DriverError> {
         self.command(move |engine, moment, out| {
-            let _: Disposition = engine.cancel(moment, verification.0, out);
+            let _: Disposition = engine.cancel(moment, verification.key(), out);
         })
     }
 
@@ -397,7 +376,7 @@ impl Driver {
     /// # Errors
     /// The driver has stopped.
     pub fn forget(&self, verification: Verification) -> Result<bool, DriverError> {
-        self.ask(move |engine, _, _| engine.forget(verification.0) == Disposition::Applied)
+        self.ask(move |engine, _, _| engine.forget(verification.key()) == Disposition::Applied)
     }
 
     /// Takes one call of the account's budget for a request of your own, such as creating a verification: every call counts (R13). `None`
@@ -407,10 +386,7 @@ impl Driver {
     /// The account is not this driver's, or the driver has stopped.
     pub fn take(&self, account: AccountRef) -> Result<Option<Duration>, DriverError> {
         let (account, _) = *self.account(account)?;
-        self.ask(move |engine, moment, _| match engine.take(moment, account) {
-            Permit::Granted => None,
-            Permit::After(at) => Some(Duration::from_millis(at.since(moment.now))),
-        })
+        self.ask(move |engine, moment, _| until_granted(engine.take(moment, account), moment.now))
     }
 
     /// Uses other credentials for the calls of this account from now on. Callbacks are still checked by those that it was built with: give
@@ -427,7 +403,7 @@ impl Driver {
         let provider = Arc::new(provider);
         let replaced =
             self.ask(move |engine, moment, out| engine.credentials_replaced(moment, account, provider, out))?;
-        if replaced == Disposition::Illegal { Err(DriverError::OtherProvider) } else { Ok(()) }
+        DriverError::replaced(replaced)
     }
 
     /// Says that a server of your own could not receive callbacks for longer than the provider repeats them: every settled verification
@@ -484,7 +460,8 @@ impl Driver {
         }
         let callbacks = Callbacks::new(self.inner.ending.intake.clone(), routes);
         let config = callbacks.bounds(config);
-        let server = idv_listener::Server::bind(address, config).map_err(DriverError::Listen)?;
+        let server =
+            idv_listener::Server::bind(address, config).map_err(|error| DriverError::Listen(error.into()))?;
         let handle = server.spawn(callbacks).map_err(DriverError::Thread)?;
         let address = handle.local_addr();
         let mut running = self.inner.ending.lock();
@@ -503,7 +480,7 @@ impl Driver {
     }
 
     fn account(&self, account: AccountRef) -> Result<&(AccountId, Endpoint), DriverError> {
-        self.inner.accounts.get(account.0).ok_or(DriverError::NoAccount)
+        self.inner.accounts.get(account.index()).ok_or(DriverError::NoAccount)
     }
 
     /// Has the engine answer a question.
@@ -575,62 +552,3 @@ impl fmt::Debug for Driver {
         f.debug_struct("Driver").field("accounts", &self.inner.accounts.len()).finish_non_exhaustive()
     }
 }
-
-/// Why a driver could not be started.
-#[derive(Debug)]
-pub enum StartError {
-    /// What the store holds could not be taken over.
-    Restore(RestoreError),
-    /// No thread could be started.
-    Thread(std::io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Restore(error) => error.fmt(f),
-            Self::Thread(error) => write!(f, "no thread could be started for the driver: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-/// Why a driver did not do what it was asked.
-#[derive(Debug)]
-pub enum DriverError {
-    /// The verification could not be opened.
-    Open(OpenError),
-    /// The store has this verification already, and another process drives it.
-    Stored,
-    /// The account belongs to another driver.
-    NoAccount,
-    /// The account is for another provider.
-    OtherProvider,
-    /// The driver has stopped.
-    Stopped,
-    /// The listener could not be started.
-    Listen(idv_listener::BindError),
-    /// No thread could be started.
-    Thread(std::io::Error),
-}
-
-impl fmt::Display for DriverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open(error) => error.fmt(f),
-            Self::Stored => f.write_str(
-                "another process drives this verification: leave it to that one, or stop it and start a new driver on the store",
-            ),
-            Self::NoAccount => {
-                f.write_str("this account belongs to another driver: add it to this one's builder")
-            }
-            Self::OtherProvider => f.write_str("these credentials are for another provider than the account's"),
-            Self::Stopped => f.write_str("the driver has stopped"),
-            Self::Listen(error) => error.fmt(f),
-            Self::Thread(error) => write!(f, "no thread could be started for the listener: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for DriverError {}

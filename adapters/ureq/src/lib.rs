@@ -58,14 +58,14 @@ mod run;
 pub mod transport;
 mod wait;
 
-pub use driver::{AccountRef, Builder, Driver, DriverError, StartError, Verification};
+pub use driver::{Builder, Driver};
 pub use idv_core::engine::{
     Account, AccountError, CallbackEvent, CallbackOutcome, Event, HAND_OVER, RestoreError, Revision, Status,
 };
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{
-    BadCertificates, CallbackRequest, Clock, Entropy, IntakeBounds, SharedMemory, StoreError, SystemClock,
+    AccountRef, BadCertificates, CallbackRequest, Clock, DriverError, Entropy, HandOverError, IntakeBounds,
+    Options, SharedMemory, StartError, StoreError, SystemClock, Verification, WaitError,
 };
-pub use run::HandOverError;
 pub use transport::{Client, Transport};
-pub use wait::{WaitError, wait};
+pub use wait::wait;

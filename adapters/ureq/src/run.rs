@@ -16,7 +16,7 @@ use idv_core::engine::{
 use idv_core::evidence::FaultKind;
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::http::Failure;
-use idv_host::{AnyStore, Clock, Delivered, Entropy, Pool};
+use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, WORK};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,18 +24,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The most steps of the engine before the inbox is looked at again.
-const WORK: u32 = 256;
-
-/// The longest wait without looking at the clock: the standard library's timers stand still while the computer sleeps, our clock
-/// does not.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
 pub(crate) type Handler = Arc<dyn Fn(&Revision) -> Result<(), HandOverError> + Send + Sync>;
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
-
-/// Why the application did not take a revision.
-pub type HandOverError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A question or a command to the engine.
 pub(crate) type Ask = Box<dyn FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) + Send>;
