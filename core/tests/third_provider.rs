@@ -327,8 +327,7 @@ impl World {
                 | Action::Keep { .. }
                 | Action::Ended { .. }
                 | Action::CredentialsRefused { .. }
-                | Action::Crowded { .. }
-                | Action::Forgotten { .. } => {}
+                | Action::Crowded { .. } => {}
             }
             self.perform(next);
         }

@@ -6,7 +6,7 @@ use crate::evidence::{ContentDigest, Evidence, Outcome, Verdict};
 use crate::fleet::{AccountId, Action};
 use crate::lifecycle::Lifecycle;
 use crate::secret::Secret;
-use crate::session::{self, Session};
+use crate::session;
 use crate::store::{Keep, KeptBody, KeptBodyBuf};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
@@ -122,8 +122,6 @@ pub(super) struct Saving {
     pub(super) wanted: u32,
     /// The newest step that is saved.
     pub(super) done: u32,
-    /// The session after the newest step that must be saved; the fleet may have forgotten it since.
-    pub(super) state: Option<Session>,
     pub(super) under_way: Option<UnderWay>,
     /// When a save that failed is tried again.
     pub(super) retry: Option<Instant>,
@@ -153,6 +151,8 @@ pub(super) struct Beside {
     pub(super) account: AccountId,
     pub(super) id: Arc<str>,
     pub(super) alias: Option<Arc<str>>,
+    /// Stands in what is saved of it: whether a stored version is its own.
+    pub(super) writer: u64,
     /// The version that the store has; 0 before the first save.
     pub(super) version: u64,
     /// The body of the revision that awaits its confirmation.
@@ -172,8 +172,6 @@ pub(super) struct Beside {
     pub(super) lifecycle: Lifecycle,
     /// Whoever opened it has yet to be told what became of it.
     pub(super) opening: bool,
-    /// The fleet has forgotten it; it stays until it is saved.
-    pub(super) forgotten: bool,
     pub(super) reached: bool,
     pub(super) diagnosis: Option<String>,
     /// What came of the last pull.
@@ -181,11 +179,12 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub(super) fn new(account: AccountId, id: Arc<str>) -> Self {
+    pub(super) fn new(account: AccountId, id: Arc<str>, writer: u64) -> Self {
         Self {
             account,
             id,
             alias: None,
+            writer,
             version: 0,
             issued: Slot::default(),
             latest: Slot::default(),
@@ -197,7 +196,6 @@ impl Beside {
             hand_over: None,
             lifecycle: Lifecycle::new(),
             opening: false,
-            forgotten: false,
             reached: false,
             diagnosis: None,
             outcome: None,
@@ -278,9 +276,6 @@ impl Beside {
         self.version = version;
         self.saving.done = number;
         self.saving.contested = false;
-        if !self.saving.is_owed() {
-            self.saving.state = None;
-        }
     }
 
     /// The next action whose save is done.

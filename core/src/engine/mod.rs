@@ -76,7 +76,7 @@ pub const HAND_OVER: delivery::Policy = delivery::Policy {
 /// The bounds and habits of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
-    /// The bounds of its fleet. At least one tombstone is kept.
+    /// The bounds of its fleet.
     pub fleet: FleetPolicy,
     /// How a revision that was not taken is offered again.
     pub hand_over: delivery::Policy,
@@ -187,7 +187,7 @@ pub struct Engine {
     stopping: bool,
     /// How many store tasks and hand-overs are under way.
     awaited: u64,
-    /// Names this engine in what it saves.
+    /// The newest name of a writer: tells what this engine saves from what others do.
     writer: Option<u64>,
     /// The shortest time without listening in which a callback may be lost.
     callback_window: Option<Span>,
@@ -206,10 +206,10 @@ impl Engine {
     /// An engine without accounts.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        let tombstones = policy.fleet.tombstones.max(1);
-        let fleet = FleetPolicy { tombstones, ..policy.fleet };
+        // What is not saved yet must not be forgotten: the engine does it.
+        let fleet = FleetPolicy { tombstones: u32::MAX, ..policy.fleet };
         Self {
-            policy: Policy { fleet, ..policy },
+            policy,
             fleet: Fleet::new(fleet),
             accounts: BTreeMap::new(),
             doors: BTreeMap::new(),
@@ -259,7 +259,7 @@ impl Engine {
             created.unwrap_or(Created { report: None, unsigned_answer: false, body: Body::default() });
         let mut actions = Vec::new();
         let key = self.fleet.open(m.at(), account, id, created.report, &mut |action| actions.push(action))?;
-        let mut beside = Beside::new(account, id.into());
+        let mut beside = Beside::new(account, id.into(), self.new_writer(m));
         beside.opening = true;
         self.sessions.insert(key, beside);
         self.take_unknown(key, provider, id);
@@ -284,12 +284,16 @@ impl Engine {
         })
     }
 
-    /// Forgets a verification that has ended and awaits no hand-over. A store keeps it, and its numbers go on when it is named again (R8);
-    /// without one they begin anew.
+    /// Forgets a verification that has ended, awaits no hand-over and is saved; `Illegal` for another. The store keeps it, and its numbers
+    /// go on when it is named again (R8).
     pub fn forget(&mut self, key: Key) -> Disposition {
+        if self.sessions.get(&key).is_some_and(|beside| beside.saving.is_owed()) {
+            return Disposition::Illegal;
+        }
         let disposition = self.fleet.forget(key);
         if disposition == Disposition::Applied {
-            self.forgotten(key);
+            self.has_forgotten = true;
+            self.remove(key);
         }
         disposition
     }
@@ -443,11 +447,15 @@ impl Engine {
         disposition
     }
 
-    /// Takes in the completions of what could not even be started, and drops tokens that are of no more use.
+    /// Takes in the completions of what could not even be started, and drops what is of no more use: tokens, and tombstones beyond those
+    /// that are kept.
     fn settle(&mut self, m: &mut Moment, out: &mut dyn FnMut(Task)) {
         while let Some(completion) = self.at_once.pop_front() {
             self.completed(m, completion, out);
         }
+        while let Some(oldest) = self.fleet.oldest_tombstone(self.policy.fleet.tombstones)
+            && self.forget(oldest) == Disposition::Applied
+        {}
         let at = m.at();
         for (id, account) in &mut self.accounts {
             if let Some((generation, _)) = account.token
@@ -618,7 +626,6 @@ impl Engine {
                 | Action::Pull { .. }
                 | Action::Ended { .. }
                 | Action::CredentialsRefused { .. }
-                | Action::Forgotten { .. }
                 | Action::Crowded { .. } => {}
             }
         }
@@ -711,7 +718,6 @@ impl Engine {
                 let provider = self.provider_name(account);
                 out(Task::Tell(Event::Crowded { provider, expected, deadline }));
             }
-            Action::Forgotten { key } => self.forgotten(key),
         }
     }
 
@@ -789,8 +795,11 @@ impl Engine {
         }
     }
 
-    fn writer(&mut self, m: &Moment) -> u64 {
-        *self.writer.get_or_insert((m.unix_ms << 32) ^ u64::from(m.entropy))
+    /// A name for whoever saves one session in this process.
+    fn new_writer(&mut self, m: &Moment) -> u64 {
+        let writer = self.writer.unwrap_or((m.unix_ms << 32) ^ u64::from(m.entropy)).wrapping_add(1);
+        self.writer = Some(writer);
+        writer
     }
 
     /// What keeps a session from its verdict: its own last pull, or the lack of a token.
@@ -829,9 +838,6 @@ const fn session_of(action: &Action) -> Option<Key> {
         | Action::Keep { key, .. }
         | Action::HandOver { key, .. }
         | Action::Ended { key, .. } => Some(*key),
-        Action::RequestToken { .. }
-        | Action::CredentialsRefused { .. }
-        | Action::Crowded { .. }
-        | Action::Forgotten { .. } => None,
+        Action::RequestToken { .. } | Action::CredentialsRefused { .. } | Action::Crowded { .. } => None,
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Envelope {
     pub(super) snapshot: Snapshot,
     #[serde(default)]
     pub(super) lifecycle: Lifecycle,
-    /// Which engine wrote it; tells a save of our own whose answer was lost from one of another process.
+    /// Who wrote it: tells a save whose answer was lost from one of another process, or of another opening.
     #[serde(default)]
     pub(super) writer: u64,
 }
@@ -128,7 +128,8 @@ impl Engine {
         let mut actions = Vec::new();
         let stored = stored(&saved, &taken);
         let key = self.fleet.restore(m.at(), taken.account, stored, &mut |action| actions.push(action))?;
-        self.sessions.insert(key, Beside::new(taken.account, (&*saved.id).into()));
+        let writer = self.new_writer(m);
+        self.sessions.insert(key, Beside::new(taken.account, (&*saved.id).into(), writer));
         self.go_on(m, key, saved, &taken, actions, out);
         Ok(key)
     }
@@ -221,7 +222,6 @@ impl Engine {
                 | Action::Keep { .. }
                 | Action::Ended { .. }
                 | Action::CredentialsRefused { .. }
-                | Action::Forgotten { .. }
                 | Action::Crowded { .. } => true,
             });
         }

@@ -127,25 +127,27 @@ impl fmt::Debug for StoreTask {
 impl Engine {
     /// The session as it stands must be saved, before anything that it asks for from now on is started.
     pub(super) fn want_save(&mut self, key: Key) {
-        if let (Some(state), Some(beside)) = (self.fleet.session(key), self.sessions.get_mut(&key)) {
+        if let Some(beside) = self.sessions.get_mut(&key) {
             beside.saving.wanted = beside.saving.wanted.wrapping_add(1);
-            beside.saving.state = Some(*state);
         }
     }
 
     /// Starts the save that a session owes, unless one is under way or has just failed.
     pub(super) fn save_owed(&mut self, m: &mut Moment, key: Key, out: &mut dyn FnMut(Task)) {
-        let writer = self.writer(m);
-        let Some(beside) = self.sessions.get_mut(&key) else { return };
+        let (Some(state), Some(beside)) = (self.fleet.session(key), self.sessions.get_mut(&key)) else {
+            return;
+        };
         let saving = &beside.saving;
         let free = saving.under_way.is_none() && saving.retry.is_none() && !saving.contested;
-        let (true, true, Some(state)) = (saving.is_owed(), free, saving.state) else { return };
+        if !saving.is_owed() || !free {
+            return;
+        }
         let Some(account) = self.accounts.get(&beside.account) else { return };
         let envelope = Envelope {
             account: account.label.clone(),
-            snapshot: Snapshot::new(state, m.now, m.unix_ms),
+            snapshot: Snapshot::new(*state, m.now, m.unix_ms),
             lifecycle: beside.lifecycle,
-            writer,
+            writer: beside.writer,
         };
         let Ok(snapshot) = serde_json::to_vec(&envelope) else { return };
         let number = beside.saving.wanted;
@@ -188,7 +190,6 @@ impl Engine {
                 self.opened(key, Opening::Saved, out);
                 self.start_released(m, key, out);
                 self.save_owed(m, key, out);
-                self.drop_if_forgotten(key);
             }
             Ok(Saved::Conflict { .. }) => {
                 beside.save_failed(under_way);
@@ -259,7 +260,6 @@ impl Engine {
 
     /// The store has another version of this session than the last save expected.
     fn contested(&mut self, m: &mut Moment, key: Key, found: Vec<SavedSession>, out: &mut dyn FnMut(Task)) {
-        let writer = self.writer(m);
         let Some(beside) = self.sessions.get_mut(&key) else { return };
         beside.saving.contested = false;
         let Some(saved) = found.into_iter().find(|saved| *saved.id == *beside.id) else {
@@ -268,7 +268,7 @@ impl Engine {
             return self.save_owed(m, key, out);
         };
         let envelope = Envelope::read(&saved.snapshot);
-        if envelope.as_ref().is_ok_and(|envelope| envelope.writer == writer) {
+        if envelope.as_ref().is_ok_and(|envelope| envelope.writer == beside.writer) {
             // Ours: a save that was reported as failed was not.
             beside.version = saved.version;
             return self.save_owed(m, key, out);
@@ -315,20 +315,5 @@ impl Engine {
             self.timers.remove(&(at, key, Timer::HandOver));
         }
         Some(beside)
-    }
-
-    /// The fleet forgot this session: what stands beside it goes too, once it is saved.
-    pub(super) fn forgotten(&mut self, key: Key) {
-        self.has_forgotten = true;
-        if let Some(beside) = self.sessions.get_mut(&key) {
-            beside.forgotten = true;
-        }
-        self.drop_if_forgotten(key);
-    }
-
-    fn drop_if_forgotten(&mut self, key: Key) {
-        if self.sessions.get(&key).is_some_and(|beside| beside.forgotten && !beside.saving.is_owed()) {
-            self.remove(key);
-        }
     }
 }

@@ -107,12 +107,6 @@ pub enum Action {
         /// The account.
         account: AccountId,
     },
-    /// The fleet forgot this session, whose tombstone was the oldest of too many. A store may still have it; bring it back with
-    /// [`super::Fleet::restore`] when somebody names it, so that its numbers go on (R8).
-    Forgotten {
-        /// The session. The key names nothing any more.
-        key: Key,
-    },
     /// So many sessions are open that each is pulled fewer than three times before its deadline (R13): raise the budget or the
     /// deadline. Said once until it is over.
     Crowded {

@@ -399,6 +399,13 @@ impl Fleet {
         }
     }
 
+    /// The tombstone that has been one for longest, where there are more of them than `most`. Who keeps sessions in a store forgets them
+    /// by this, once they are saved, instead of having the fleet do it.
+    #[must_use]
+    pub fn oldest_tombstone(&self, most: u32) -> Option<Key> {
+        self.sessions.supernumerary(most)
+    }
+
     /// The session with this id, or else the first that has it as its alias.
     #[must_use]
     pub fn find(&self, provider: &str, id: &str) -> Option<Key> {
@@ -554,7 +561,6 @@ impl Fleet {
         self.sessions.bury_or_raise(key);
         while let Some(oldest) = self.sessions.supernumerary(self.policy.tombstones) {
             self.remove(oldest);
-            out(Action::Forgotten { key: oldest });
         }
         step.disposition
     }

@@ -408,8 +408,7 @@ impl World {
             Action::Keep { .. }
             | Action::Ended { .. }
             | Action::CredentialsRefused { .. }
-            | Action::Crowded { .. }
-            | Action::Forgotten { .. } => {}
+            | Action::Crowded { .. } => {}
         }
     }
 

@@ -291,8 +291,7 @@ impl Host {
             }
             Action::Ended { .. }
             | Action::CredentialsRefused { .. }
-            | Action::Crowded { .. }
-            | Action::Forgotten { .. } => {}
+            | Action::Crowded { .. } => {}
         }
     }
 

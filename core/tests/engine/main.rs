@@ -1,0 +1,12 @@
+//! The engine in virtual time, with a provider and a store made up for the purpose.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // A helper of a test fails like a test.
+#![allow(clippy::wildcard_enum_match_arm)] // Most tests look for one kind of event.
+
+mod documents;
+mod fake;
+mod hand_over;
+mod opening;
+mod random;
+mod saving;
+mod tokens;
+mod world;
