@@ -11,6 +11,6 @@ fn main() {
         "-Wl,--defsym=rust_eh_personality=0",
         "-Wl,--defsym=_Unwind_Resume=0",
     ] {
-        println!("cargo::rustc-link-arg-bins={argument}");
+        println!("cargo::rustc-link-arg-bin=idv-freestanding={argument}");
     }
 }

@@ -1,15 +1,23 @@
-//! What the core must do here: its parts one by one, then a verification from opening to the revision that its answer makes.
+//! What the core must do here: its parts one by one, then a verification from opening to the confirmed revision that its answer makes, and
+//! a callback from its head to its 200.
 
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use idv_core::backoff::Backoff;
 use idv_core::budget::{self, Budget};
+use idv_core::engine::reception::{Action, Endpoint, Reception};
+use idv_core::engine::{self, Engine, Moment, Policy, Task};
 use idv_core::evidence::Verdict;
-use idv_core::fleet::{Action, At, Fleet, FleetPolicy};
-use idv_core::http::{Answer, Headers, Request};
+use idv_core::fleet::FleetPolicy;
+use idv_core::http::{Headers, Received};
 use idv_core::json::Body;
 use idv_core::machine::{Cx, Disposition, Machine, Next};
 use idv_core::provider::{Authenticity, Provider};
+use idv_core::receipt;
 use idv_core::secret::Secret;
 use idv_core::shufti::Account;
+use idv_core::store::MemoryStore;
 use idv_core::time::{Instant, Span};
 use idv_core::token::{self, Token};
 
@@ -26,6 +34,7 @@ pub(crate) fn run() -> Result<(), u8> {
     budget().ok_or(6)?;
     signature().ok_or(7)?;
     verification().ok_or(8)?;
+    callback().ok_or(9)?;
     Ok(())
 }
 
@@ -111,42 +120,65 @@ fn signature() -> Option<()> {
     .then_some(())
 }
 
-/// Opened, pulled with a complete request, answered with a signed verdict, handed over as revision 1, confirmed.
+/// Opened, pulled with a complete request, answered with a signed verdict, saved, handed over as revision 1, confirmed.
 fn verification() -> Option<()> {
+    let moment = Moment::new(Instant::from_millis(1_000), 0, 7);
+    let fleet = FleetPolicy { sessions: 4, tombstones: 2, ..FleetPolicy::default() };
+    let mut engine = Engine::new(Policy { fleet, ..Policy::default() });
+    let account = engine.add_account(engine::Account::new(account()?).ok()?);
+    let (mut store, mut todo) = (MemoryStore::new(4, 1 << 16), VecDeque::new());
+    let key = engine.open(moment, account, "kyc-1", None, &mut |task| todo.push_back(task)).ok()?;
+
+    let (mut asks, mut taken) = (false, None);
+    loop {
+        let _ = engine.run(moment, 16, &mut |task| todo.push_back(task));
+        let completion = match todo.pop_front() {
+            Some(Task::Call(call)) => {
+                let request = call.request();
+                asks =
+                    request.method == "POST" && request.url.ends_with("/status") && !request.body.is_empty();
+                let headers = [("signature", AFTER), ("content-type", "application/json")];
+                let headers =
+                    headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+                call.answered(Ok(Received { status: 200, headers, body: BODY.to_vec() }), 0)
+            }
+            Some(Task::Store(task)) => task.perform(&mut store),
+            Some(Task::HandOver(hand_over)) => {
+                taken = Some((hand_over.key().2, hand_over.verdict()));
+                hand_over.taken()
+            }
+            Some(Task::Opened(_) | Task::Tell(_)) => continue,
+            None => break,
+        };
+        engine.complete(moment, completion, &mut |task| todo.push_back(task));
+    }
+    let status = engine.status(key, moment.now)?;
+    (asks && taken == Some((1, Verdict::Accepted)) && status.state == "Settled" && engine.is_finished())
+        .then_some(())
+}
+
+/// A signed callback in two pieces, recorded, then answered 200.
+fn callback() -> Option<()> {
     let account = account()?;
-    let rules = account.rules();
-    let mut fleet = Fleet::new(FleetPolicy { sessions: 4, tombstones: 2, ..FleetPolicy::default() });
-    let door = fleet.add_door(rules.door().ok()?);
-    let id = fleet.add_account(door, rules.account(account.name()).ok()?);
-    let at = At::new(Instant::from_millis(1_000), 7);
-    let key = fleet.open(at, id, "kyc-1", None, &mut |_| {}).ok()?;
-
-    let mut pull = None;
-    fleet.run(at, 16, &mut |action| {
-        if let Action::Pull { op, generation, .. } = action {
-            pull = Some((op, generation));
+    let policy = receipt::Policy::builder(account.callback_body_cap()).build().ok()?;
+    let (now, endpoint) = (Instant::from_millis(1_000), Endpoint { provider: Arc::new(account), policy });
+    let (mut store, mut arrived) = (MemoryStore::new(4, 1 << 16), None);
+    let mut reception = Reception::begin(endpoint, 1, now);
+    let mut todo = reception.head(now, "POST", Headers(&[("Signature", AFTER.as_bytes())]));
+    for piece in BODY.chunks(40) {
+        todo.extend(reception.chunk(now, piece));
+    }
+    todo.extend(reception.complete(now, 0));
+    while let Some(action) = todo.pop() {
+        match action {
+            Action::Examine(task) => todo.extend(reception.examined(now, task.perform())),
+            Action::Record(task) => {
+                todo.extend(reception.committed(now, task.perform(&mut store).ok()?));
+            }
+            Action::Arrived(it) => arrived = it.position().zip(it.claims()),
+            Action::Answer(_) | Action::Tell(_) => {}
         }
-    });
-    let (op, generation) = pull?;
-    let mut request = Request::new();
-    account.pull_request("kyc-1", None, &mut request);
-    let asks = request.method == "POST" && request.url.ends_with("/status") && !request.body.is_empty();
-
-    let headers = [("Signature", AFTER.as_bytes()), ("content-type", b"application/json")];
-    let answer = Answer { status: 200, headers: Headers(&headers), body: BODY };
-    let outcome = account.read_pull("kyc-1", &answer, None).outcome;
-    let mut revision = None;
-    fleet.pulled(at, key, op, generation, outcome, &mut |action| {
-        if let Action::HandOver { revision: handed_over, .. } = action {
-            revision = Some(handed_over);
-        }
-    });
-    let revision = revision?;
-    let confirmed = fleet.handed_over(at, key, revision.number, &mut |_| {});
-    (asks
-        && revision.number == 1
-        && revision.verdict == Verdict::Accepted
-        && confirmed == Disposition::Applied
-        && fleet.session(key)?.is_settled())
-    .then_some(())
+    }
+    let status = reception.answer().map(|answer| answer.status());
+    (status == Some(200) && store.len() == 1 && arrived == Some((1, Verdict::Accepted))).then_some(())
 }
