@@ -119,15 +119,13 @@ impl<R: Runtime> Client<R> {
 
     /// Sends the request and reads the whole answer, in about `within` at the most. Dropping the future ends the exchange.
     ///
-    /// A `GET` is sent once more where a connection that was kept open turns out to be closed (RFC 9110, 9.2.2).
+    /// A `GET` is sent once more where a connection that was kept open turns out to be closed (RFC 9110, 9.2.2). Nothing else is: a call
+    /// that may have been taken counts against the provider's limit, and may have used up what it carried (G7).
     ///
     /// # Errors
     /// There is no complete answer; says why.
     pub async fn send(&self, request: &Request, within: Span) -> Result<Received, Failure> {
-        self.exchange(request, within, request.method == "GET").await
-    }
-
-    async fn exchange(&self, request: &Request, within: Span, may_repeat: bool) -> Result<Received, Failure> {
+        let may_repeat = request.method == "GET";
         let peer = Peer::of(&request.url)?;
         let head = complete(&peer, request)?;
         let mut limit = pin!(self.shared.runtime.sleep(within.as_duration()));
@@ -279,8 +277,7 @@ async fn close_old<R: Runtime>(client: Weak<Shared<R>>, runtime: R) {
 
 impl<R: Runtime> Transport for Client<R> {
     fn send<'a>(&'a self, request: &'a Request, within: Span) -> BoxFuture<'a, Result<Received, Failure>> {
-        // A pull reads. A token request at worst leaves a token behind that nobody ever saw.
-        Box::pin(self.exchange(request, within, true))
+        Box::pin(Self::send(self, request, within))
     }
 }
 
