@@ -4,13 +4,13 @@ use crate::driver::Driver;
 use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyDataStream, Full};
 use idv_core::engine::Endpoint;
 use idv_core::http::Headers;
 use idv_host::{AccountRef, DriverError, Intake, Runtime};
-use idv_listener::Reply;
+use idv_listener::{BodyError, Reply};
 use std::convert::Infallible;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -60,7 +60,7 @@ where
         async move {
             Ok(response(match incoming.body(pieces).await {
                 Ok(answer) => answer.into(),
-                Err(_) => Reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"),
+                Err(_) => BodyError::Incomplete.into(),
             }))
         }
         .boxed()

@@ -1,5 +1,6 @@
 //! What every driver shares beside the core's engine: its bounds, what an application holds of it, and its errors.
 
+use idv_core::engine;
 use idv_core::engine::{Opened, Opening, Permit, RestoreError};
 use idv_core::fleet::{Key, OpenError};
 use idv_core::machine::Disposition;
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub const WORK: u32 = 256;
 
 /// The longest that a driver waits without looking at the clock: timers may stand still while the computer sleeps, our clock does not.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+pub const LONGEST_WAIT: Duration = engine::LONGEST_WAIT.as_duration();
 
 /// The most messages that wait for a driver; past it, whoever has one more waits.
 pub const INBOX: usize = 4_096;
@@ -21,7 +22,7 @@ pub const INBOX: usize = 4_096;
 pub const STORING: usize = 4;
 
 /// How long stopping waits for what the application and the store are at, unless chosen otherwise.
-pub const DRAIN: Duration = Duration::from_secs(5);
+pub const DRAIN: Duration = engine::DRAIN.as_duration();
 
 /// Why the application did not take a revision.
 pub type HandOverError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,5 +1,6 @@
 //! The limits of an HTTP client, whichever it is.
 
+use idv_core::http::CONNECT_WITHIN;
 use idv_core::time::Span;
 use std::fmt;
 
@@ -17,7 +18,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { body_cap: 16 << 20, connect: Span::secs(10), roots_pem: None }
+        Self { body_cap: 16 << 20, connect: CONNECT_WITHIN, roots_pem: None }
     }
 }
 

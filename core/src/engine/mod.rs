@@ -73,6 +73,13 @@ pub const HAND_OVER: delivery::Policy = delivery::Policy {
     jitter_percent: 20,
 };
 
+/// How long stopping waits for what the application and the store are at, unless chosen otherwise.
+pub const DRAIN: Span = Span::secs(5);
+
+/// The longest that a driver waits without looking at its clock: the timers of operating systems and runtimes may stand still while the
+/// computer sleeps, the clock does not.
+pub const LONGEST_WAIT: Span = Span::secs(30);
+
 /// The bounds and habits of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {

@@ -11,6 +11,7 @@ pub use exchange::{Failure, Received};
 pub use status::{classify, describe};
 
 use crate::secret::Secret;
+use crate::time::Span;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
@@ -19,6 +20,12 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Who we say we are. Proxies in front of an API refuse callers who say nothing.
 pub const USER_AGENT: &str = concat!("idv/", env!("CARGO_PKG_VERSION"));
+
+/// The longest that resolving a host's name, and then connecting with TLS, may take each, unless chosen otherwise.
+pub const CONNECT_WITHIN: Span = Span::secs(10);
+
+/// How long a connection is kept open for its next use: below the keep-alive time of common servers, so that they rarely close first.
+pub const KEPT_FOR: Span = Span::secs(15);
 
 /// A request, complete: an adapter sends it as it stands and adds nothing but framing.
 ///

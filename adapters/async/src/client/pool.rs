@@ -1,11 +1,12 @@
 //! Connections kept open between calls.
 
 use super::connection::Connection;
+use idv_core::http::KEPT_FOR;
 use idv_host::Peer;
 use std::time::{Duration, Instant};
 
-/// How long a connection waits for its next use. Below the keep-alive time of common servers, so that they rarely close first.
-const IDLE: Duration = Duration::from_secs(15);
+/// How long a connection waits for its next use.
+const IDLE: Duration = KEPT_FOR.as_duration();
 
 /// The most connections that wait, to one peer and to all of them.
 const MOST_TO_ONE: usize = 64;
