@@ -5,6 +5,8 @@
 //! [`Adapter`] and [`Running`].
 #![allow(clippy::unwrap_used, reason = "a helper that cannot work fails its test")]
 
+mod asynchronous;
+pub mod bare;
 pub mod documents;
 pub mod observed;
 pub mod play;
@@ -13,12 +15,14 @@ pub mod server;
 pub mod sockets;
 mod ureq;
 
+pub use asynchronous::Asynchronous;
 pub use observed::Application;
 pub use ureq::Ureq;
 
 use crate::driving::FaultyStore;
+use bare::Bare;
 use idv_core::delivery;
-use idv_ureq::Account;
+use idv_core::engine::Account;
 use scenario::{Over, Scenario};
 use sockets::Sockets;
 use std::collections::VecDeque;
@@ -124,8 +128,22 @@ pub fn play_all(adapter: &dyn Adapter, scenarios: &[Scenario]) -> Result<u32, St
     if problems.is_empty() { Ok(played.into_inner()) } else { Err(problems.join("\n\n")) }
 }
 
+/// Plays a scenario on an adapter, and holds what was seen against what is seen on the bare core.
 fn play(adapter: &dyn Adapter, scenario: &Scenario, tls: bool) -> Result<(), String> {
     let mut stage = Sockets::new(adapter, scenario, tls).map_err(|error| error.to_string())?;
-    let _transcript = play::play(scenario, &mut stage)?;
-    Ok(())
+    let seen = play::play(scenario, &mut stage)?;
+    let expected = play_bare(scenario).map_err(|problem| format!("on the bare core: {problem}"))?;
+    if seen == expected {
+        return Ok(());
+    }
+    let (seen, expected) = (seen.join("\n  "), expected.join("\n  "));
+    Err(format!("this was seen:\n  {seen}\nand on the bare core:\n  {expected}"))
+}
+
+/// Plays a scenario on the bare core in virtual time; what was seen.
+///
+/// # Errors
+/// The story went otherwise; says how.
+pub fn play_bare(scenario: &Scenario) -> Result<Vec<String>, String> {
+    play::play(scenario, &mut Bare::new(scenario)?)
 }

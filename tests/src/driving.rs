@@ -244,6 +244,12 @@ impl FaultyStore {
         self.change(|faults| faults.commits_stall = stall);
     }
 
+    /// Whether commits of callbacks stall.
+    #[must_use]
+    pub fn stalls_commits(&self) -> bool {
+        self.change(|faults| faults.commits_stall)
+    }
+
     /// Dies after so many more writes: nothing is written or read any more, as if the process were gone.
     pub fn die_after(&self, writes: u64) {
         self.change(|faults| faults.life = Some(writes));

@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod driving;
 pub mod identity;
 pub mod laws;
+pub mod source;
 pub mod subjects;
 pub mod wire;
 

@@ -1,7 +1,6 @@
 //! What every driver shares beside the core's engine: its bounds, what an application holds of it, and its errors.
 
-use idv_core::engine;
-use idv_core::engine::{Opened, Opening, Permit, RestoreError};
+use idv_core::engine::{self, Opened, Opening, Permit, RestoreError};
 use idv_core::fleet::{Key, OpenError};
 use idv_core::machine::Disposition;
 use idv_core::time::Instant;

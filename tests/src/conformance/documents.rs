@@ -7,6 +7,7 @@
 //! | `not ready` | `request.invalid` | `{"detail":"applicant not found"}` |
 
 use super::scenario::{self, Answer, Asks, Callback, Provider};
+use idv_core::engine::Account;
 use idv_core::provider;
 use idv_core::receipt;
 use idv_core::rules::Rules;
@@ -18,7 +19,6 @@ use idv_core::shufti::{
     signature::{Rule, sign},
 };
 use idv_core::time::Span;
-use idv_ureq::Account;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Shufti's client id.

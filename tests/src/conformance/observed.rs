@@ -1,7 +1,7 @@
 //! What a run shows, as the provider, the store and the application see it; a story is compared with it step by step.
 
+use idv_core::engine::{Event, Revision};
 use idv_core::evidence::{NotReady, Outcome};
-use idv_ureq::{Event, Revision};
 use smol::channel::{Receiver, Sender, bounded};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -127,10 +127,12 @@ impl Stage for Sockets<'_> {
 
     fn post(&mut self, post: Post) -> Result<(), String> {
         let (address, tls, observed) = (self.process()?.1, self.tls, self.observed.clone());
+        let store = self.store.clone();
         std::thread::spawn(move || {
             let hangs_up = post.hangs_up;
-            let posted = send(address, tls, &post).unwrap_or(Posted { status: 0, rest: String::new() });
+            let posted = send(address, tls, &post, &store);
             if !hangs_up {
+                let posted = posted.unwrap_or(Posted { status: 0, rest: String::new() });
                 observed.note(|seen| seen.posted.push_back(posted));
             }
         });
@@ -146,7 +148,7 @@ impl Stage for Sockets<'_> {
     }
 }
 
-fn send(address: SocketAddr, tls: bool, post: &Post) -> io::Result<Posted> {
+fn send(address: SocketAddr, tls: bool, post: &Post, store: &FaultyStore) -> io::Result<Posted> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let socket = stream.try_clone()?;
@@ -154,15 +156,15 @@ fn send(address: SocketAddr, tls: bool, post: &Post) -> io::Result<Posted> {
         let name = ServerName::IpAddress(address.ip().into());
         let config = IDENTITIES.good.client_config();
         let connection = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
-        talk(rustls::StreamOwned::new(connection, stream), post)
+        talk(rustls::StreamOwned::new(connection, stream), post, store)
     } else {
-        talk(stream, post)
+        talk(stream, post, store)
     };
     hang_up(&socket);
     posted
 }
 
-fn talk(mut stream: impl Read + Write, post: &Post) -> io::Result<Posted> {
+fn talk(mut stream: impl Read + Write, post: &Post, store: &FaultyStore) -> io::Result<Posted> {
     let fields: String = post.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = post.body.len();
     let head = format!(
@@ -172,6 +174,8 @@ fn talk(mut stream: impl Read + Write, post: &Post) -> io::Result<Posted> {
     stream.write_all(&[head.as_bytes(), sent.unwrap_or_default()].concat())?;
     stream.flush()?;
     if post.hangs_up {
+        // Before that, whether the callback was read is up to chance.
+        store.wait_for_stalled(1);
         return Ok(Posted { status: 0, rest: String::new() });
     }
     let (head, body) = read_message(&mut stream)?;

@@ -1,0 +1,151 @@
+//! An adapter is thin when it contains no decision: no status code, no event name, no delay, no provider. The sources say so.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use idv_core::shufti::Event;
+use idv_tests::source::{Source, Token, files};
+
+/// The adapters, and what they share.
+const ADAPTERS: [&str; 6] = [
+    "adapters/ureq",
+    "adapters/smol",
+    "adapters/async-std",
+    "adapters/tokio",
+    "adapters/async",
+    "adapters/host",
+];
+
+/// The status codes that somebody registered, and 52x, which proxies made up.
+const STATUS_CODES: [u64; 72] = [
+    100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307,
+    308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421,
+    422, 423, 424, 425, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511, 520,
+    521, 522, 523, 524, 525, 526, 527, 529, 530,
+];
+
+/// What judges a status by its class.
+const STATUS_CLASSES: [&str; 5] =
+    ["is_informational", "is_success", "is_redirection", "is_client_error", "is_server_error"];
+
+/// What makes a span of time out of a number.
+const SPANS: [&str; 12] = [
+    "from_secs",
+    "from_millis",
+    "from_micros",
+    "from_nanos",
+    "from_mins",
+    "from_hours",
+    "from_secs_f64",
+    "secs",
+    "millis",
+    "mins",
+    "hours",
+    "days",
+];
+
+/// Header fields that mean something to the machines.
+const FIELDS: [&str; 5] = ["retry-after", "signature", "sp_signature", "authorization", "www-authenticate"];
+
+/// Whether it is written like the name of a constant.
+fn is_constant(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
+}
+
+/// The decisions in a source.
+fn decisions(source: &Source) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (index, token) in source.tokens.iter().enumerate() {
+        let after = |n: usize| source.tokens.get(index + n);
+        let next_is = |text: &str| after(1).is_some_and(|next| next.text == text);
+        let lower = token.text.to_ascii_lowercase();
+        let is_status = token.number().is_some_and(|number| STATUS_CODES.contains(&number))
+            || (token.text == "StatusCode" && after(3).is_some_and(|next| is_constant(&next.text)));
+        let what = if is_status {
+            "a status code"
+        } else if STATUS_CLASSES.contains(&&*token.text) {
+            "a status's meaning"
+        } else if SPANS.contains(&&*token.text) && next_is("(") && after(2).and_then(Token::number).is_some()
+        {
+            "a delay"
+        } else if lower.contains("shufti") || lower.contains("shareid") {
+            "a provider"
+        } else if let Some(text) = token.quoted() {
+            let text = text.to_ascii_lowercase();
+            if Event::ALL.iter().any(|event| text.contains(event.as_str())) {
+                "an event's name"
+            } else if FIELDS.contains(&&*text) {
+                "a header field with a meaning"
+            } else {
+                continue;
+            }
+        } else {
+            continue;
+        };
+        found.push((token.line, format!("{what}: {}", token.text)));
+    }
+    found
+}
+
+#[test]
+fn no_adapter_decides_anything() {
+    let mut found = Vec::new();
+    for folder in ADAPTERS {
+        for (path, source) in files(folder) {
+            let problems = decisions(&source);
+            found.extend(problems.into_iter().map(|(line, what)| format!("{path}:{line}: {what}")));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "an adapter moves bytes and keeps time; what follows belongs into the core:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn the_check_finds_every_kind_of_decision_and_nothing_in_comments_and_tests() {
+    let text = r##"
+//! A 503 in words, `Duration::from_secs(5)`, verification.accepted.
+/// As 404 says, of Shufti.
+fn decide(status: u16) -> Option<Duration> { // and 429
+    if status == 429 { return Some(Duration::from_secs(5)); }
+    if status == 0x1F7 || matches!(status, 5_00..=599) {}
+    let _ = (StatusCode::NOT_FOUND, StatusCode::from_u16(status), response.status().is_success());
+    let _ = (idv_core::shareid::contract::CADENCE, "verification.accepted", b"request.pending");
+    let _ = response.headers().get("Retry-After");
+    let _ = (Span::mins(1), Duration::from_millis(wait), Duration::ZERO, 4_096, "bytes", 256);
+    tracing::warn!("Shufti answered {}", 202);
+}
+#[cfg(test)]
+mod tests {
+    const TEAPOT: u16 = 418;
+}
+#[cfg(test)]
+mod more_tests;
+#[cfg(test)]
+use std::time::Duration;
+const LAST: u16 = 204;
+"##;
+    let source = Source::read(text);
+    let found: Vec<String> =
+        decisions(&source).into_iter().map(|(line, what)| format!("{line} {what}")).collect();
+    let expected = [
+        "5 a status code: 429",
+        "5 a delay: from_secs",
+        "6 a status code: 0x1F7",
+        "6 a status code: 5_00",
+        "7 a status code: StatusCode",
+        "7 a status's meaning: is_success",
+        "8 a provider: shareid",
+        "8 an event's name: \"verification.accepted\"",
+        "8 an event's name: b\"request.pending\"",
+        "9 a header field with a meaning: \"Retry-After\"",
+        "10 a delay: mins",
+        "11 a provider: \"Shufti answered {}\"",
+        "11 a status code: 202",
+        "21 a status code: 204",
+    ];
+    assert_eq!(found, expected);
+    assert!(source.test_modules.contains("more_tests"));
+    assert_eq!(source.lines(), 10);
+}
