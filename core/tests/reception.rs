@@ -302,6 +302,26 @@ fn r10_a_commit_after_the_503_still_drives() {
 }
 
 #[test]
+fn r10_what_is_examined_after_the_503_still_hints() {
+    let (good, wrong) = (signature(ACCEPTED), signature(b"another body"));
+    for (signature, callback, ticked) in [
+        (&good, Callback::Unsigned, true),
+        (&good, Callback::Unsigned, false),
+        (&wrong, Callback::WrongSignature, true),
+    ] {
+        let (mut reception, mut out) = posted(shufti(), &[("Signature", signature.as_bytes())], ACCEPTED);
+        let Next::At(deadline) = reception.next() else { panic!("a deadline") };
+        if ticked {
+            out.take(reception.tick(deadline));
+        }
+        let task = out.examine.pop().unwrap();
+        out.take(reception.examined(deadline, task.perform()));
+        assert_eq!((out.statuses(), out.arrivals()), (vec![503], vec![(None, callback)]));
+        assert!(out.record.is_empty());
+    }
+}
+
+#[test]
 fn r16_a_wrong_or_missing_signature_is_answered_401_never_recorded_and_hints_in_the_lowest_class() {
     let other = signature(b"another body");
     for (fields, authenticity) in

@@ -190,10 +190,19 @@ impl Reception {
             return Vec::new();
         }
         let Payload { checked, reading, .. } = &*examined.payload;
-        let input =
-            Input::Complete { authenticity: checked.authenticity, readable: reading.unreadable.is_none() };
+        let (authenticity, readable) = (checked.authenticity, reading.unreadable.is_none());
         self.stage = Stage::Examined(examined.payload);
-        let mut todo = self.step(now, input);
+        let mut todo = self.tick(now);
+        let was_answered = self.answer.is_some();
+        todo.extend(self.step(now, Input::Complete { authenticity, readable }));
+        if was_answered && readable {
+            // The deadline came first, and the receipt is over. What arrived is a reason to ask all the same (R10).
+            let hint = match authenticity {
+                Authenticity::Signed | Authenticity::Unsigned => Callback::Unsigned,
+                Authenticity::Wrong | Authenticity::Missing => Callback::WrongSignature,
+            };
+            todo.extend(self.arrived(None, hint));
+        }
         if gone {
             todo.extend(self.step(now, Input::Disconnected));
         }
@@ -256,17 +265,10 @@ impl Reception {
                 }
                 receipt::Action::Apply { position, duplicate } => {
                     todo.push(Action::Tell(self.event(CallbackOutcome::Recorded { position, duplicate })));
-                    todo.extend(self.payload().map(|payload| {
-                        let callback = payload.reading.callback;
-                        Action::Arrived(Arrived { position: Some(position), callback, payload })
-                    }));
+                    let callback = self.payload().map(|payload| payload.reading.callback);
+                    todo.extend(callback.and_then(|callback| self.arrived(Some(position), callback)));
                 }
-                receipt::Action::Hint(callback) => {
-                    todo.extend(
-                        self.payload()
-                            .map(|payload| Action::Arrived(Arrived { position: None, callback, payload })),
-                    );
-                }
+                receipt::Action::Hint(callback) => todo.extend(self.arrived(None, callback)),
             }
         }
         // Bytes that came for an answer given already are of no use.
@@ -274,6 +276,10 @@ impl Reception {
             self.stage = Stage::Dropped;
         }
         todo
+    }
+
+    fn arrived(&self, position: Option<u64>, callback: Callback) -> Option<Action> {
+        self.payload().map(|payload| Action::Arrived(Arrived { position, callback, payload }))
     }
 
     fn payload(&self) -> Option<Arc<Payload>> {
