@@ -1,5 +1,7 @@
 //! What a run shows, as the provider, the store and the application see it; a story is compared with it step by step.
 
+use super::documents::SECRETS;
+use super::scenario::{Fault, Sent};
 use idv_core::engine::{Event, Revision};
 use idv_core::evidence::{NotReady, Outcome};
 use smol::channel::{Receiver, Sender, bounded};
@@ -34,7 +36,9 @@ pub struct Reply {
     /// The body.
     pub body: Vec<u8>,
     /// How it fails.
-    pub fault: Option<super::scenario::Fault>,
+    pub fault: Option<Fault>,
+    /// How it is sent, where it does not fail.
+    pub sent: Sent,
 }
 
 /// A revision that is offered to the application.
@@ -83,12 +87,16 @@ pub struct Seen {
     pub ended: VecDeque<(String, bool)>,
     /// Revisions that were given up: `order-1 #1`.
     pub dead: VecDeque<String>,
+    /// Revisions whose taking is saved: `order-1 #1`.
+    pub taken: VecDeque<String>,
     /// Revisions that were not taken: `order-1 #1 attempt 1: why`.
     pub refused: VecDeque<String>,
     /// Accounts whose credentials were refused for good.
     pub credentials_refused: u32,
     /// Callbacks that were answered.
     pub posted: VecDeque<Posted>,
+    /// Events that showed a secret (G10).
+    pub leaks: Vec<String>,
     /// Which process is running; what an earlier one still says is not heard.
     process: u32,
 }
@@ -96,7 +104,8 @@ pub struct Seen {
 impl Seen {
     /// Drops everything that the process which just died has said.
     pub fn process_died(&mut self) {
-        *self = Self { process: self.process + 1, ..Self::default() };
+        let leaks = std::mem::take(&mut self.leaks);
+        *self = Self { process: self.process + 1, leaks, ..Self::default() };
     }
 
     /// What no step accounted for.
@@ -109,8 +118,10 @@ impl Seen {
         left.extend(self.no_token.iter().map(|means| format!("no token: {means}")));
         left.extend(self.ended.iter().map(|(end, _)| format!("ended {end}")));
         left.extend(self.dead.iter().map(|dead| format!("dead {dead}")));
+        left.extend(self.taken.iter().map(|taken| format!("taken {taken}")));
         left.extend(self.refused.iter().map(|refused| format!("refused {refused}")));
         left.extend((0..self.credentials_refused).map(|_| "credentials refused".to_owned()));
+        left.extend(self.leaks.iter().map(|leak| format!("a secret was shown: {leak}")));
         left.extend(self.posted.iter().map(|posted| format!("a callback was answered {}", posted.status)));
         left
     }
@@ -164,6 +175,10 @@ impl Application {
 
     /// Tells it an event.
     pub fn tell(&self, event: &Event) {
+        let shown = format!("{event:?}");
+        if SECRETS.iter().any(|secret| shown.contains(secret)) {
+            self.note(|seen| seen.leaks.push(shown));
+        }
         match event {
             Event::Pulled { id, outcome, reached, unsigned_answer, diagnosis, .. } => {
                 let unsigned = if *unsigned_answer { ", unsigned" } else { "" };
@@ -189,6 +204,10 @@ impl Application {
             Event::HandOverFailed { id, number, attempt, error, .. } => {
                 let refused = format!("{id} #{number} attempt {attempt}: {error}");
                 self.note(|seen| seen.refused.push_back(refused));
+            }
+            Event::HandedOver { id, number, .. } => {
+                let taken = format!("{id} #{number}");
+                self.note(|seen| seen.taken.push_back(taken));
             }
             Event::DeadLettered { id, number, .. } => {
                 let dead = format!("{id} #{number}");

@@ -156,8 +156,7 @@ impl Player<'_> {
             Step::Revision(revision) => self.revision(revision),
             Step::Take => {
                 let offer = self.held_offer.take().ok_or("the application holds no revision")?;
-                self.say("the application takes it".to_owned());
-                offer.decide.try_send(Ok(())).map_err(|_| "nobody waits for its word".to_owned())
+                self.take(offer)
             }
             Step::Dead { revision } => {
                 let dead = self.next(|seen| seen.dead.pop_front(), "a revision that is given up")?;
@@ -265,8 +264,17 @@ impl Player<'_> {
         if let Asks::Pull(id) = &asks {
             self.last_pull.insert(id.clone(), self.stage.now());
         }
-        let reply =
-            Reply { status: answer.status, fields: message.fields, body: message.body, fault: answer.fault };
+        let reply = Reply {
+            status: answer.status,
+            fields: message.fields,
+            body: message.body,
+            fault: answer.fault,
+            sent: answer.sent,
+        };
+        let twice = |other: &Asked| (&asked.path, &asked.body) == (&other.path, &other.body);
+        if self.stage.observed().seen().requests.iter().any(twice) {
+            return Err("the same was asked again before it was answered (G7)".to_owned());
+        }
         asked.reply.try_send(reply).map_err(|_| "nobody waits for the answer".to_owned())?;
         match asks {
             Asks::Pull(id) => {
@@ -358,22 +366,32 @@ impl Player<'_> {
         if let Some(callbacks) = &expected.callbacks {
             same("its callbacks", &revision.callbacks, callbacks)?;
         }
-        let gone = |_| "nobody waits for the application's word".to_owned();
         match &expected.then {
-            Then::Take => offer.decide.try_send(Ok(())).map_err(gone),
+            Then::Take => self.take(offer),
             Then::Hold => {
                 self.held_offer = Some(offer);
                 Ok(())
             }
             Then::Refuse(reason) => {
-                offer.decide.try_send(Err(reason.clone())).map_err(gone)?;
+                offer.decide.try_send(Err(reason.clone())).map_err(|_| NOBODY_WAITS.to_owned())?;
                 let refused = self.next(|seen| seen.refused.pop_front(), "that it was not taken")?;
                 self.say(format!("not taken: {refused}"));
                 if refused.ends_with(reason) { Ok(()) } else { Err("for another reason".to_owned()) }
             }
         }
     }
+
+    /// Has the application take a revision, and waits until its word is saved.
+    fn take(&mut self, offer: Offer) -> Result<(), String> {
+        let is = format!("{} #{}", offer.revision.id, offer.revision.number);
+        offer.decide.try_send(Ok(())).map_err(|_| NOBODY_WAITS.to_owned())?;
+        let taken = self.next(|seen| seen.taken.pop_front(), "that the application's word is saved")?;
+        self.say(format!("taken {taken}"));
+        same("the revision that was taken", &taken, &is)
+    }
 }
+
+const NOBODY_WAITS: &str = "nobody waits for the application's word";
 
 /// What a failed transport means.
 const fn fault_means(fault: Fault) -> &'static str {

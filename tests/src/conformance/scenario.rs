@@ -193,8 +193,25 @@ pub struct Answer {
     pub signed: Option<String>,
     /// How its transport fails.
     pub fault: Option<Fault>,
+    /// How it is sent, where it does not fail.
+    pub sent: Sent,
     /// What it means to the adapter, where that does not follow from the word.
     pub means: Option<String>,
+}
+
+/// How an answer is sent that arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+pub enum Sent {
+    /// At once, with its length announced.
+    #[default]
+    #[serde(rename = "at once")]
+    AtOnce,
+    /// A few bytes at a time.
+    #[serde(rename = "in pieces")]
+    InPieces,
+    /// In chunks, its length not announced.
+    #[serde(rename = "in chunks")]
+    InChunks,
 }
 
 /// How an answer fails after the request was read.
@@ -238,6 +255,8 @@ pub struct Callback {
     pub id: String,
     /// A word of the provider.
     pub says: String,
+    /// The body, in place of the provider's document.
+    pub body: Option<String>,
     /// Shufti: `before`, `after`, `forged` or `no`. ShareID: `bearer`, `wrong` or `no`. Default: as the account demands.
     pub signed: Option<String>,
     /// It stops in the middle of its body.
@@ -314,6 +333,7 @@ struct Line {
     body: Option<String>,
     signed: Option<String>,
     fault: Option<Fault>,
+    sent: Sent,
     means: Option<String>,
     with: Option<String>,
     again: bool,
@@ -375,6 +395,7 @@ impl Line {
             steps.push(Step::Callback(Callback {
                 id: id.to_owned(),
                 says: says.to_owned(),
+                body: self.body.take(),
                 signed: self.signed.take(),
                 stops: self.stops,
                 hangs_up: self.hangs_up,
@@ -449,6 +470,7 @@ impl Line {
             body: self.body.take(),
             signed: self.signed.take(),
             fault: self.fault,
+            sent: self.sent,
             means: self.means.take(),
         })
     }

@@ -1,7 +1,7 @@
 //! The provider's side of the sockets: reads requests, and answers as it is told, by whatever bytes and in whatever way.
 
 use super::observed::{Asked, Observed, Reply};
-use super::scenario::{BadConnection, Fault};
+use super::scenario::{BadConnection, Fault, Sent};
 use crate::identity::Identity;
 use smol::channel::bounded;
 use std::collections::VecDeque;
@@ -178,14 +178,34 @@ impl Shared {
             // Without an answer the story is over, or the process that asked has died.
             let Ok(reply) = answer.recv_blocking() else { return Ok(()) };
             match reply.fault {
-                None => {
-                    stream.write_all(&message(&reply))?;
-                    stream.flush()?;
-                }
+                None => send(&mut *stream, &reply)?,
                 Some(fault) => return fail(stream, fault, &reply),
             }
         }
     }
+}
+
+fn send(stream: &mut dyn Stream, reply: &Reply) -> io::Result<()> {
+    match reply.sent {
+        Sent::AtOnce => stream.write_all(&message(reply))?,
+        Sent::InPieces => {
+            for piece in message(reply).chunks(7) {
+                stream.write_all(piece)?;
+                stream.flush()?;
+                // The pieces are to arrive one by one.
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        Sent::InChunks => {
+            stream.write_all(head(reply, "transfer-encoding: chunked\r\n").as_bytes())?;
+            for chunk in reply.body.chunks(7) {
+                let size = format!("{:x}\r\n", chunk.len());
+                stream.write_all(&[size.as_bytes(), chunk, b"\r\n"].concat())?;
+            }
+            stream.write_all(b"0\r\n\r\n")?;
+        }
+    }
+    stream.flush()
 }
 
 /// An answer with its length announced.
