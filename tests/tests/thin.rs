@@ -2,7 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use idv_core::shufti::Event;
-use idv_tests::source::{Source, Token, files};
+use idv_tests::source::{Source, Token, files, root};
+use std::fmt::Write;
 
 /// The adapters, and what they share.
 const ADAPTERS: [&str; 6] = [
@@ -148,4 +149,46 @@ const LAST: u16 = 204;
     assert_eq!(found, expected);
     assert!(source.test_modules.contains("more_tests"));
     assert_eq!(source.lines(), 10);
+}
+
+/// How many lines of a crate, or of a file, hold code.
+fn lines_of(path: &str) -> usize {
+    if path.ends_with(".rs") {
+        return Source::read(&std::fs::read_to_string(root().join(path)).unwrap()).lines();
+    }
+    files(path).iter().map(|(_, source)| source.lines()).sum()
+}
+
+/// The text with the right number behind each `<!-- PATH -->`; and by how many per cent the farthest that stood there was off.
+fn with_lines(text: &str) -> (String, usize) {
+    let (mut right, mut off) = (String::new(), 0);
+    let mut parts = text.split("<!-- ");
+    right.push_str(parts.next().unwrap());
+    for part in parts {
+        let (path, rest) = part.split_once(" -->").unwrap();
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+        let (stood, is): (usize, usize) = (rest[..digits].parse().unwrap(), lines_of(path));
+        off = off.max(stood.abs_diff(is) * 100 / is);
+        write!(right, "<!-- {path} -->{is}{}", &rest[digits..]).unwrap();
+    }
+    (right, off)
+}
+
+#[test]
+fn the_documented_lines_of_code_are_those_of_the_sources() {
+    let path = root().join("docs/adapters.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (right, off) = with_lines(&text);
+    println!("{right}");
+    for folder in ADAPTERS {
+        assert!(text.contains(&format!("<!-- {folder} -->")), "docs/adapters.md says nothing of {folder}");
+    }
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, right).unwrap();
+    } else {
+        assert!(
+            off <= 10,
+            "the numbers in docs/adapters.md are {off} % off; UPDATE_SNAPSHOTS=1 rewrites them"
+        );
+    }
 }
