@@ -10,6 +10,9 @@ use crate::fleet::{Key, Routed};
 use crate::lifecycle::{self, Channel, Deviation};
 use crate::machine::{Cx, Machine, Step};
 use crate::provider::{CallbackReading, Provider};
+use crate::store::SavedSession;
+use crate::time::Instant;
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -21,6 +24,9 @@ const MOST_UNKNOWN: usize = 1_000;
 /// The longest id of a callback that is remembered for a verification that nobody opened yet, in bytes. No provider's id is that long,
 /// and whoever sends callbacks chooses them.
 const LONGEST_UNKNOWN_ID: usize = 1 << 10;
+
+/// The most questions to the store about callbacks at the same time: whoever sends callbacks must not fill the store's queue.
+const MOST_LOOKUPS: u32 = 16;
 
 /// A callback that the store has.
 #[derive(Clone, Copy)]
@@ -66,6 +72,26 @@ impl Named {
     fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
         self.ids.iter().flatten()
     }
+
+    /// What is left of it while the store is asked whom it names: a hint, as of every callback about whom nobody knows (R15).
+    fn without_its_body(self) -> Self {
+        let callback = match self.callback {
+            Callback::Signed(_) | Callback::Unsigned => Callback::Unsigned,
+            Callback::SignedSignal => Callback::SignedSignal,
+            Callback::WrongSignature => Callback::WrongSignature,
+        };
+        let ids = self.ids.map(|id| id.filter(|id| id.len() <= LONGEST_UNKNOWN_ID));
+        Self { ids, callback, body: Body::default(), looked_up: true, ..self }
+    }
+}
+
+/// The callbacks about which the store is asked, or will be.
+#[derive(Default)]
+pub(super) struct Lookups {
+    waiting: VecDeque<Named>,
+    under_way: u32,
+    /// The store could not be asked: when to try again.
+    pub(super) again: Option<Instant>,
 }
 
 impl From<Arrived> for Named {
@@ -90,7 +116,7 @@ impl Engine {
         self.settle(&mut moment, out);
     }
 
-    pub(super) fn route(&mut self, m: &mut Moment, mut arrived: Named, out: &mut dyn FnMut(Task)) {
+    pub(super) fn route(&mut self, m: &mut Moment, arrived: Named, out: &mut dyn FnMut(Task)) {
         let provider = arrived.provider;
         let known = arrived.ids().find(|id| self.fleet.find(provider, id).is_some()).cloned();
         let later = arrived.ids().find(|id| id.len() <= LONGEST_UNKNOWN_ID).cloned();
@@ -102,9 +128,7 @@ impl Engine {
             return;
         };
         if known.is_none() && self.has_forgotten && arrived.recorded.is_some() && !arrived.looked_up {
-            arrived.looked_up = true;
-            let ids = arrived.ids.clone().map(|id| id.filter(|id| id.len() <= LONGEST_UNKNOWN_ID));
-            return self.ask_store(Job::Find { lookup: Lookup::Named(arrived), provider, ids }, out);
+            return self.look_up(m, arrived, out);
         }
         if let Some(key) = self.fleet.find(provider, &id)
             && let Some(beside) = self.sessions.get_mut(&key)
@@ -142,6 +166,54 @@ impl Engine {
             }
             (Routed::Unknown, None) | (Routed::Dropped, _) => {}
         }
+    }
+
+    /// Has the store asked whom a callback names, in its turn.
+    fn look_up(&mut self, m: &mut Moment, arrived: Named, out: &mut dyn FnMut(Task)) {
+        self.lookups.waiting.push_back(arrived.without_its_body());
+        if self.lookups.waiting.len() > MOST_UNKNOWN
+            && let Some(oldest) = self.lookups.waiting.pop_front()
+        {
+            // As if the store did not know it. It is not applied there: the next process looks at it again.
+            self.route(m, oldest, out);
+        }
+        self.look_up_next(out);
+    }
+
+    /// Asks about as many as may be asked about at the same time.
+    pub(super) fn look_up_next(&mut self, out: &mut dyn FnMut(Task)) {
+        while self.lookups.under_way < MOST_LOOKUPS
+            && self.lookups.again.is_none()
+            && let Some(arrived) = self.lookups.waiting.pop_front()
+        {
+            self.lookups.under_way += 1;
+            let (provider, ids) = (arrived.provider, arrived.ids.clone());
+            self.ask_store(Job::Find { lookup: Lookup::Named(arrived), provider, ids }, out);
+        }
+    }
+
+    /// The store said whom a callback names, or could not be asked.
+    pub(super) fn looked_up(
+        &mut self,
+        m: &mut Moment,
+        arrived: Named,
+        found: Option<Vec<SavedSession>>,
+        out: &mut dyn FnMut(Task),
+    ) {
+        self.lookups.under_way = self.lookups.under_way.saturating_sub(1);
+        match found {
+            Some(found) => {
+                for saved in found {
+                    self.bring_back(m, saved, out);
+                }
+                self.route(m, arrived, out);
+            }
+            None => {
+                self.lookups.waiting.push_front(arrived);
+                self.lookups.again.get_or_insert(m.now.after(self.policy.store_retry));
+            }
+        }
+        self.look_up_next(out);
     }
 
     /// Gives a session what was recorded for this id before it led there: to be marked applied with its next save, and referred to by

@@ -50,7 +50,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use beside::{Beside, HandingOver, Held, Kept};
-use callbacks::Record;
+use callbacks::{Lookups, Record};
 use core::fmt;
 use core::time::Duration;
 use task::{Done, Purpose};
@@ -186,6 +186,8 @@ pub struct Engine {
     timers: BTreeSet<(Instant, Key, Timer)>,
     /// Records of verifications that nobody opened yet.
     unknown: VecDeque<(&'static str, Arc<str>, Record)>,
+    /// What the store is asked about first.
+    lookups: Lookups,
     /// Completions of what could not even be started.
     at_once: VecDeque<Completion>,
     /// The fleet forgot sessions that a store may still have.
@@ -223,6 +225,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             timers: BTreeSet::new(),
             unknown: VecDeque::new(),
+            lookups: Lookups::default(),
             at_once: VecDeque::new(),
             has_forgotten: false,
             stopping: false,
@@ -375,6 +378,9 @@ impl Engine {
                 Timer::HandOver => self.hand_over_due(m, key, out),
             }
         }
+        if self.lookups.again.take_if(|at| *at <= m.now).is_some() {
+            self.look_up_next(out);
+        }
         let mut actions = Vec::new();
         let wake = self.fleet.run(m.at(), left, &mut |action| actions.push(action));
         self.perform(m, actions, None, out);
@@ -387,7 +393,11 @@ impl Engine {
             Wake::Input | Wake::More => None,
         };
         let own = self.timers.first().map(|(due, _, _)| *due);
-        [fleet, own, self.look_again(m)].into_iter().flatten().min().map_or(Wake::Input, Wake::At)
+        [fleet, own, self.lookups.again, self.look_again(m)]
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(Wake::Input, Wake::At)
     }
 
     /// Where a verification stands; `None` when the engine does not know it.
@@ -460,9 +470,7 @@ impl Engine {
         while let Some(completion) = self.at_once.pop_front() {
             self.completed(m, completion, out);
         }
-        while let Some(oldest) = self.fleet.oldest_tombstone(self.policy.fleet.tombstones)
-            && self.forget(oldest) == Disposition::Applied
-        {}
+        self.forget_oldest();
         let at = m.at();
         for (id, account) in &mut self.accounts {
             if let Some((generation, _)) = account.token
@@ -471,6 +479,13 @@ impl Engine {
                 account.token = None;
             }
         }
+    }
+
+    /// Forgets tombstones beyond those that are kept.
+    fn forget_oldest(&mut self) {
+        while let Some(oldest) = self.fleet.oldest_tombstone(self.policy.fleet.tombstones)
+            && self.forget(oldest) == Disposition::Applied
+        {}
     }
 
     fn completed(&mut self, m: &mut Moment, Completion(done): Completion, out: &mut dyn FnMut(Task)) {
@@ -652,6 +667,10 @@ impl Engine {
             match waits {
                 Some(beside) => {
                     let number = beside.saving.wanted;
+                    if let Action::Pull { .. } = action {
+                        // The one before it is over, or this one would not have been granted.
+                        beside.held.retain(|held| !matches!(held.action, Action::Pull { .. }));
+                    }
                     beside.held.push_back(Held { number, action, asked: m.now, token });
                 }
                 None => self.start(m, action, m.now, token, out),
@@ -740,7 +759,9 @@ impl Engine {
         let (Some(beside), Some(entry)) = (self.sessions.get(&key), self.accounts.get(&account)) else {
             return;
         };
-        if self.stopping {
+        let awaited = self.fleet.session(key).and_then(|session| session.poller().in_flight());
+        // It waited for the store, and nobody waits for it any more: cancelled, or too late.
+        if self.stopping || awaited != Some(op) {
             return;
         }
         let shared = entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token);

@@ -77,6 +77,8 @@ impl Engine {
                 };
                 let taken = self.read_saved(m, &saved).map_err(unreadable)?;
                 self.take_over(m, saved, taken, out).map_err(RestoreError::Open)?;
+                // There may be more of them than the fleet has room for.
+                self.forget_oldest();
             }
         }
         if any {

@@ -249,12 +249,7 @@ impl Engine {
         match (lookup, found) {
             (Lookup::Contested(key), None) => self.save_later(m, key),
             (Lookup::Contested(key), Some(found)) => self.contested(m, key, found, out),
-            (Lookup::Named(arrived), found) => {
-                for saved in found.unwrap_or_default() {
-                    self.bring_back(m, saved, out);
-                }
-                self.route(m, arrived, out);
-            }
+            (Lookup::Named(arrived), found) => self.looked_up(m, arrived, found, out),
         }
     }
 

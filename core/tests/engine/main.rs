@@ -6,6 +6,7 @@ mod documents;
 mod fake;
 mod hand_over;
 mod opening;
+mod pressure;
 mod random;
 mod saving;
 mod tokens;
