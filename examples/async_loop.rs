@@ -43,7 +43,7 @@ async fn drive(account: Account, ids: Vec<String>) -> Result<(), Box<dyn Error>>
             Some(Task::Call(call)) => {
                 calls.push(async {
                     let result = match call.within(clock.now()) {
-                        Ok(span) => client.send(call.request(), span).await,
+                        Ok(span) => client.send(&call.request(), span).await,
                         Err(failure) => Err(failure),
                     };
                     call.answered(result, clock.unix_ms())

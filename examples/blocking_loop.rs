@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let completion = match todo.pop_front() {
             Some(Task::Call(call)) => {
                 let result =
-                    call.within(clock.now()).and_then(|span| http::send(&client, call.request(), span));
+                    call.within(clock.now()).and_then(|span| http::send(&client, &call.request(), span));
                 call.answered(result, clock.unix_ms())
             }
             Some(Task::Store(task)) => task.perform(&mut store),

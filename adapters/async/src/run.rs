@@ -353,7 +353,7 @@ async fn call_provider(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, cal
     let ticket = call.ticket();
     let exchange = async move {
         let result = match call.within(clock.now()) {
-            Ok(within) => transport.send(call.request(), within).await,
+            Ok(within) => transport.send(&call.request(), within).await,
             Err(failure) => Err(failure),
         };
         call.answered(result, clock.unix_ms())

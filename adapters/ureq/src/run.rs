@@ -190,7 +190,7 @@ impl Run {
             let ticket = call.ticket();
             let made = catch_unwind(AssertUnwindSafe(|| {
                 let answer =
-                    call.within(clock.now()).and_then(|within| transport.send(call.request(), within));
+                    call.within(clock.now()).and_then(|within| transport.send(&call.request(), within));
                 call.answered(answer, clock.unix_ms())
             }));
             made.unwrap_or_else(|_| ticket.panicked())

@@ -8,6 +8,7 @@ use crate::receipt;
 use crate::rules::{Rules, RulesError};
 use crate::secret::Secret;
 use crate::time::Span;
+use crate::token::Mode;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -39,6 +40,9 @@ impl Account {
     /// # Errors
     /// Under these rules nothing could work, or nothing could end; says what to change.
     pub fn with_rules(provider: impl Provider + 'static, rules: &Rules) -> Result<Self, AccountError> {
+        if rules.token_mode != Mode::NotNeeded && !provider.token_request(&mut Request::new()) {
+            return Err(AccountError::NoTokenRequest);
+        }
         Ok(Self {
             policy: rules.account(provider.name()).map_err(AccountError::Rules)?,
             door: rules.door().map_err(AccountError::Rules)?,
@@ -74,6 +78,8 @@ pub enum AccountError {
     Rules(RulesError),
     /// No callback could be answered.
     Receipt(receipt::PolicyError),
+    /// Pulls would wait for a token that cannot be asked for.
+    NoTokenRequest,
 }
 
 impl fmt::Display for AccountError {
@@ -81,6 +87,10 @@ impl fmt::Display for AccountError {
         match self {
             Self::Rules(error) => error.fmt(f),
             Self::Receipt(error) => error.fmt(f),
+            Self::NoTokenRequest => f.write_str(
+                "the rules want a token with each pull, and this account has none to ask for: set the token mode to not needed, or give the \
+                 account its credentials for tokens",
+            ),
         }
     }
 }

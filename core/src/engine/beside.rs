@@ -9,6 +9,7 @@ use crate::secret::Secret;
 use crate::session;
 use crate::store::{Keep, KeptBody, KeptBodyBuf};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -168,7 +169,7 @@ pub(super) struct Beside {
     pub(super) saving: Saving,
     /// Actions that wait for a save, in order.
     pub(super) held: VecDeque<Held>,
-    pub(super) hand_over: Option<HandingOver>,
+    pub(super) hand_over: Option<Box<HandingOver>>,
     pub(super) lifecycle: Lifecycle,
     /// Whoever opened it has yet to be told what became of it.
     pub(super) opening: bool,

@@ -34,9 +34,9 @@ pub use storing::StoreTask;
 pub use task::{Call, Completion, Task, Ticket};
 
 use crate::delivery::{self, Delivery, Schedule, Success};
-use crate::evidence::{Evidence, Fault, FaultKind, Outcome, Report};
+use crate::evidence::{Evidence, FaultKind, Outcome, Report};
 use crate::fleet::{AccountId, Action, At, DoorId, Fleet, FleetPolicy, Key, OpenError, Wake};
-use crate::http::{Failure, Received, Request};
+use crate::http::{Failure, Received};
 use crate::lifecycle::Channel;
 use crate::machine::{Describe, Disposition};
 use crate::poller::Class;
@@ -45,6 +45,7 @@ use crate::secret::Secret;
 use crate::time::{Instant, Span};
 use account::{Entry, door_of, label};
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -718,7 +719,8 @@ impl Engine {
             Action::HandOver { key, revision } => {
                 if let Some(beside) = self.sessions.get_mut(&key) {
                     let delivery = Delivery::new();
-                    beside.hand_over = Some(HandingOver { revision, delivery, due: None, taken: false });
+                    beside.hand_over =
+                        Some(Box::new(HandingOver { revision, delivery, due: None, taken: false }));
                     self.step_hand_over(m, key, delivery::Input::Tick, out);
                 }
             }
@@ -764,8 +766,9 @@ impl Engine {
         if self.stopping || awaited != Some(op) {
             return;
         }
-        let shared = entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token);
-        let token = token.as_ref().or(shared);
+        let shared =
+            || entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token.clone());
+        let token = token.or_else(shared);
         let purpose = Purpose::Pull { key, op, generation, id: Arc::clone(&beside.id) };
         if generation != 0 && token.is_none() {
             // It waited for the store, and the token was refused or replaced meanwhile.
@@ -773,9 +776,7 @@ impl Engine {
             let failure = Failure { kind: FaultKind::TimedOut, diagnosis };
             return self.at_once.push_back(Ticket(purpose).failed(failure));
         }
-        let mut request = Request::new();
-        entry.provider.pull_request(&beside.id, token, &mut request);
-        let call = Call { purpose, provider: Arc::clone(&entry.provider), request, until };
+        let call = Call { purpose, provider: Arc::clone(&entry.provider), token, until };
         match call.within(m.now) {
             Ok(_) => out(Task::Call(call)),
             Err(failure) => self.at_once.push_back(call.ticket().failed(failure)),
@@ -783,19 +784,9 @@ impl Engine {
     }
 
     fn ask_token(&mut self, account: AccountId, op: u32, until: Instant, out: &mut dyn FnMut(Task)) {
-        let Some(entry) = self.accounts.get(&account) else { return };
-        if self.stopping {
-            return;
-        }
-        let mut request = Request::new();
-        if entry.provider.token_request(&mut request) {
-            let (purpose, provider) = (Purpose::Token { account, op }, Arc::clone(&entry.provider));
-            return out(Task::Call(Call { purpose, provider, request, until }));
-        }
-        // The machine was told to want a token where the account has none to give.
-        let fault = Fault { kind: FaultKind::Malformed, retry_after: None };
-        let answer = TokenAnswer::Failed { fault, diagnosis: Some("this account needs no token".to_owned()) };
-        self.at_once.push_back(Completion(Done::Token { account, op, answer }));
+        let Some(entry) = self.accounts.get(&account).filter(|_| !self.stopping) else { return };
+        let (purpose, provider) = (Purpose::Token { account, op }, Arc::clone(&entry.provider));
+        out(Task::Call(Call { purpose, provider, token: None, until }));
     }
 
     /// Where nobody ran the engine for longer than the provider repeats a callback, some may be lost: the computer slept, or the driver stood

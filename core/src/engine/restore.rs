@@ -227,7 +227,16 @@ impl Engine {
                 | Action::Crowded { .. } => true,
             });
         }
+        // What was recorded for it while it was not known here.
+        let provider = self.provider_name(taken.account);
+        for id in [Some(&saved.id), saved.alias.as_ref()].into_iter().flatten() {
+            self.take_unknown(key, provider, id);
+        }
+        if self.sessions.get(&key).is_some_and(Beside::has_records_to_apply) {
+            self.want_save(key);
+        }
         self.perform(m, actions, None, out);
+        self.save_owed(m, key, out);
     }
 
     fn restore_record(&mut self, m: &mut Moment, record: Recorded, out: &mut dyn FnMut(Task)) {

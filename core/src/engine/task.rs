@@ -7,6 +7,7 @@ use crate::evidence::{Fault, FaultKind, Outcome};
 use crate::fleet::{AccountId, Key};
 use crate::http::{Failure, Received, Request};
 use crate::provider::{Provider, PullAnswer, TokenAnswer};
+use crate::secret::Secret;
 use crate::store::{Saved, SavedSession};
 use crate::time::{Instant, Span};
 use alloc::borrow::ToOwned;
@@ -35,13 +36,14 @@ pub enum Task {
 
 /// One HTTP exchange with a provider.
 ///
-/// Send [`Call::request`] as it stands, and complete with [`Call::answered`], on any thread: that reads the answer, which takes its time
-/// where it is long. A call that is dropped without a completion counts as timed out in the end.
+/// Send [`Call::request`] as it stands, and complete with [`Call::answered`], both on any thread: the provider's codec writes the one and reads
+/// the other, which takes its time where the answer is long. A call that is dropped without a completion counts as timed out in the end.
 #[must_use = "send it and complete the engine with what came of it"]
 pub struct Call {
     pub(super) purpose: Purpose,
     pub(super) provider: Arc<dyn Provider>,
-    pub(super) request: Request,
+    /// The token that it carries.
+    pub(super) token: Option<Secret>,
     pub(super) until: Instant,
 }
 
@@ -55,8 +57,16 @@ pub(super) enum Purpose {
 impl Call {
     /// The request, complete: nothing is added but framing.
     #[must_use]
-    pub const fn request(&self) -> &Request {
-        &self.request
+    pub fn request(&self) -> Request {
+        let mut request = Request::new();
+        match &self.purpose {
+            Purpose::Pull { id, .. } => self.provider.pull_request(id, self.token.as_ref(), &mut request),
+            Purpose::Token { .. } => {
+                // An account that has none is refused when it is made.
+                self.provider.token_request(&mut request);
+            }
+        }
+        request
     }
 
     /// When nobody waits for the answer any more; from then on another call may be on its way.
@@ -123,7 +133,7 @@ impl Call {
 }
 
 impl fmt::Debug for Call {
-    /// Without the request: it carries a credential.
+    /// Without the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("purpose", &self.purpose)

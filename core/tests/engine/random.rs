@@ -209,6 +209,11 @@ fn end_well(world: &mut World, wanted: &BTreeMap<&str, bool>, watch: &Watch) {
     }
     world.settle_for(Span::mins(40));
     assert!(world.engine.is_finished());
+    for position in world.store.unapplied() {
+        let record = world.store.memory.borrow().record(position).unwrap().clone();
+        let named = world.engine.find("fake", record.id.as_deref().unwrap());
+        assert_eq!(named, None, "{position} was recorded for it and is not applied");
+    }
     for (id, wanted) in wanted {
         let Some((saved, session)) = world.store.session(id) else {
             assert!(!wanted, "{id} was opened, and is not stored");

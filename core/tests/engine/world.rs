@@ -235,10 +235,11 @@ impl World {
 
     /// Answers the call as the provider would.
     pub(crate) fn answer(&mut self, call: Call) {
-        let body = String::from_utf8(call.request().body.clone()).unwrap();
-        let carried = call.request().headers.iter().find(|(name, _)| *name == "authorization");
-        self.requests.push((call.request().url.clone(), carried.map(|(_, value)| value.clone())));
-        let (status, body) = if call.request().url.ends_with("/token") {
+        let request = call.request();
+        let body = String::from_utf8(request.body.clone()).unwrap();
+        let carried = request.headers.iter().find(|(name, _)| *name == "authorization");
+        self.requests.push((request.url.clone(), carried.map(|(_, value)| value.clone())));
+        let (status, body) = if request.url.ends_with("/token") {
             self.tokens += 1;
             (200, format!("token-{}", self.tokens))
         } else {
