@@ -33,7 +33,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends the request and reads the whole answer. Ends about `within` after the start at the latest; the limit is advisory, for the
     /// machine that asked keeps the deadline itself. Dropping the future ends the exchange.
     ///
-    /// The requests of a driver only read: one whose connection turns out to have been closed may be sent once more.
+    /// Nothing is sent twice: whoever asked decides whether to ask again, and when (G7).
     ///
     /// # Errors
     /// There is no complete answer; says why.
@@ -118,19 +118,17 @@ impl<R: Runtime> Client<R> {
     }
 
     /// Sends the request and reads the whole answer, in about `within` at the most. Dropping the future ends the exchange.
-    ///
-    /// A `GET` is sent once more where a connection that was kept open turns out to be closed (RFC 9110, 9.2.2). Nothing else is: a call
-    /// that may have been taken counts against the provider's limit, and may have used up what it carried (G7).
+    /// Nothing is sent twice: where a connection that was kept open turns out to be closed, the call has failed. It may have been taken, and
+    /// then it counts against the provider's limit, and has used up what it carried (G7).
     ///
     /// # Errors
     /// There is no complete answer; says why.
     pub async fn send(&self, request: &Request, within: Span) -> Result<Received, Failure> {
-        let may_repeat = request.method == "GET";
         let peer = Peer::of(&request.url)?;
         let head = complete(&peer, request)?;
         let mut limit = pin!(self.shared.runtime.sleep(within.as_duration()));
 
-        let reaching = pin!(self.reach(&peer, head, &request.body, may_repeat));
+        let reaching = pin!(self.reach(&peer, head, &request.body));
         let (mut connection, response, next) = match select(reaching, limit.as_mut()).await {
             Either::Left((reached, _)) => reached?,
             Either::Right(_) => return Err(peer.timed_out(Phase::Head, within)),
@@ -159,19 +157,11 @@ impl<R: Runtime> Client<R> {
         peer: &Peer,
         head: http::Request<()>,
         body: &[u8],
-        may_repeat: bool,
     ) -> Result<(Connection, Response<()>, RecvResponseResult), Failure> {
-        if let Some(mut connection) = self.shared.kept(peer) {
-            match connection.head(head.clone(), body).await {
-                Ok((response, next)) => return Ok((connection, response, next)),
-                // It was closed while the request was on its way, as it may be at any time (RFC 9112, 9.5).
-                Err(Fault::Io(error)) if may_repeat && !connection.heard() => {
-                    tracing::debug!(%peer, %error, "a kept connection was closed; the request is sent again");
-                }
-                Err(fault) => return Err(self.explain(peer, fault, Phase::Head)),
-            }
-        }
-        let mut connection = self.connect(peer).await?;
+        let mut connection = match self.shared.kept(peer) {
+            Some(connection) => connection,
+            None => self.connect(peer).await?,
+        };
         match connection.head(head, body).await {
             Ok((response, next)) => Ok((connection, response, next)),
             Err(fault) => Err(self.explain(peer, fault, Phase::Head)),

@@ -8,50 +8,13 @@ use idv_async::{Client, Transport};
 use idv_core::evidence::FaultKind;
 use idv_smol::Smol;
 use std::future::{Future, poll_fn};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::Write;
+use std::net::TcpListener;
 use std::pin::pin;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::task::Poll;
 use std::time::Duration;
-use support::{AMPLE, Server, get, post};
-
-/// A server whose every connection answers one request, and hangs up at the next.
-struct HangsUp {
-    address: SocketAddr,
-    requests: Receiver<String>,
-}
-
-fn hangs_up_at_the_second() -> HangsUp {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (told, requests) = channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            for answered in [true, false] {
-                let Some(request) = read_head(&mut stream) else { break };
-                let _ = told.send(request.lines().next().unwrap().to_owned());
-                if answered {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
-                }
-            }
-        }
-    });
-    HangsUp { address, requests }
-}
-
-fn read_head(stream: &mut impl Read) -> Option<String> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).ok()
-}
+use support::{AMPLE, Server, get, hangs_up_at_the_second, post, read_head};
 
 /// A request without a body, so that the little server above need not read one.
 fn empty_post(url: &str) -> idv_core::http::Request {
@@ -61,33 +24,96 @@ fn empty_post(url: &str) -> idv_core::http::Request {
 }
 
 #[test]
-fn g7_only_a_get_is_repeated_where_a_kept_connection_was_closed() {
+fn g7_nothing_is_sent_twice_where_a_kept_connection_was_closed() {
     smol::block_on(async {
-        for (safe, by_driver) in [(true, false), (false, false), (true, true), (false, true)] {
+        for make in [get, empty_post] {
             let server = hangs_up_at_the_second();
-            let url = format!("http://{}/", server.address);
-            let request = if safe { get(&url) } else { empty_post(&url) };
+            let request = make(&format!("http://{}/", server.address));
             let client = Client::<Smol>::new();
+            assert_eq!(client.send(&request, AMPLE).await.unwrap().status, 200);
             let as_driver: &dyn Transport = &client;
-            let mut outcomes = Vec::new();
-            for _ in 0..2 {
-                outcomes.push(match by_driver {
-                    true => as_driver.send(&request, AMPLE).await,
-                    false => client.send(&request, AMPLE).await,
-                });
-            }
-            assert_eq!(outcomes[0].as_ref().unwrap().status, 200);
-            match &outcomes[1] {
-                Ok(received) => assert!(safe && received.status == 200),
-                Err(failure) => {
-                    assert!(!safe, "{failure}");
-                    assert_eq!(failure.kind, FaultKind::Unreachable, "{failure}");
-                }
-            }
-            let requests = server.requests.try_iter().count();
-            assert_eq!(requests, if safe { 3 } else { 2 }, "by a driver: {by_driver}");
+            let failure = as_driver.send(&request, AMPLE).await.unwrap_err();
+            assert_eq!(failure.kind, FaultKind::Unreachable, "{failure}");
+            assert_eq!(server.requests.try_iter().count(), 2);
+            // The next one has a connection of its own.
+            assert_eq!(client.send(&request, AMPLE).await.unwrap().status, 200);
         }
     });
+}
+
+/// First answers after which something may be left on the wire, with the status and body that they mean.
+const AWKWARD: [(&str, u16, &str); 16] = [
+    // Interim answers belong to the one that follows.
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", 200, "hi"),
+    (
+        "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+        200,
+        "hi",
+    ),
+    // These have no body, whatever they announce.
+    ("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n", 204, ""),
+    ("HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n", 204, ""),
+    ("HTTP/1.1 304 Not Modified\r\ncontent-length: 500\r\n\r\n", 304, ""),
+    ("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged", 204, ""),
+    // Trailers, chunk extensions, and more after the end.
+    (
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nx: y\r\nz: w\r\n\r\n",
+        200,
+        "hi",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged",
+        200,
+        "hi",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged",
+        200,
+        "hi",
+    ),
+    // Both framings: the chunks count (RFC 9112, 6.3).
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 99\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        200,
+        "hi",
+    ),
+    // The peer says that it will close, and here it does not.
+    ("HTTP/1.1 200 OK\r\nConnection: Close\r\ncontent-length: 2\r\n\r\nhi", 200, "hi"),
+    ("HTTP/1.1 200 OK\r\nconnection: keep-alive, close\r\ncontent-length: 2\r\n\r\nhi", 200, "hi"),
+    ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", 200, "hi"),
+    // A redirect is returned, its body read.
+    ("HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 2\r\n\r\nhi", 302, "hi"),
+    ("HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n", 302, ""),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged",
+        200,
+        "",
+    ),
+];
+
+#[test]
+fn what_is_left_after_an_answer_is_never_taken_for_the_next_one() {
+    for (wire, status, body) in AWKWARD {
+        let server = Server::new(move |request, stream| {
+            let text = String::from_utf8_lossy(request);
+            match text.split(' ').nth(1).unwrap() {
+                "/first" => stream.write_all(wire.as_bytes()).unwrap(),
+                path => support::answer(stream, "200 OK", "", path.as_bytes()),
+            }
+            true
+        });
+        smol::block_on(async {
+            let client = Client::<Smol>::new();
+            let first = client.send(&get(&server.url("/first")), AMPLE).await.unwrap();
+            assert_eq!((first.status, &first.body[..]), (status, body.as_bytes()), "{wire}");
+            let second = client.send(&get(&server.url("/second")), AMPLE).await.unwrap();
+            assert_eq!((second.status, &second.body[..]), (200, &b"/second"[..]), "after {wire}");
+            // Where the peer said that it closes, or said too much, that connection is not used again.
+            let keeps = !wire.contains("forged") && !wire.to_ascii_lowercase().contains("close");
+            let keeps = keeps && !wire.starts_with("HTTP/1.0");
+            assert!(keeps || server.connections() == 2, "{wire}");
+        });
+    }
 }
 
 #[test]

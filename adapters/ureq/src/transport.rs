@@ -16,7 +16,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 /// What a driver needs of an HTTP client; injected in tests.
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends the request and reads the whole answer. Returns about `within` after the start at the latest; the limit is advisory,
-    /// for the machine that asked keeps the deadline itself.
+    /// for the machine that asked keeps the deadline itself. Nothing is sent twice: whoever asked decides whether to ask again, and when
+    /// (G7).
     ///
     /// # Errors
     /// There is no complete answer; says why.
@@ -77,7 +78,9 @@ impl Client {
         Self { agent: self.agent.config().new_agent(), ..*self }
     }
 
-    /// Sends the request and reads the whole answer, in about `within` at the most.
+    /// Sends the request and reads the whole answer, in about `within` at the most. Nothing is sent twice: where a connection that was kept
+    /// open turns out to be closed, the call has failed. It may have been taken, and then it counts against the provider's limit, and has
+    /// used up what it carried (G7).
     ///
     /// # Errors
     /// There is no complete answer; says why.

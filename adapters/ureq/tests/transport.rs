@@ -9,7 +9,7 @@ use idv_ureq::transport::Options;
 use idv_ureq::{Client, Failure};
 use std::io::Write;
 use std::time::{Duration, Instant};
-use support::{AMPLE, Identity, Server, answer, drip, get, post};
+use support::{AMPLE, Identity, Server, answer, drip, get, hangs_up_at_the_second, post};
 
 fn failure(result: Result<idv_ureq::Received, Failure>) -> Failure {
     let failure = result.expect_err("this exchange cannot succeed");
@@ -41,6 +41,19 @@ fn a_request_arrives_complete_and_the_answer_comes_back_as_sent() {
     assert!(text.contains(&format!("user-agent: idv/{}\r\n", env!("CARGO_PKG_VERSION"))), "{text}");
     assert!(text.contains("accept-encoding: identity\r\n"), "{text}");
     assert!(text.ends_with("\r\n\r\n{\"reference\":\"r\"}"), "{text}");
+}
+
+#[test]
+fn g7_nothing_is_sent_twice_where_a_kept_connection_was_closed() {
+    let server = hangs_up_at_the_second();
+    let request = get(&format!("http://{}/", server.address));
+    let client = Client::new();
+    assert_eq!(client.send(&request, AMPLE).unwrap().status, 200);
+    let failure = client.send(&request, AMPLE).unwrap_err();
+    assert_eq!(failure.kind, FaultKind::Unreachable, "{failure}");
+    assert_eq!(server.requests.try_iter().count(), 2);
+    // The next one has a connection of its own.
+    assert_eq!(client.send(&request, AMPLE).unwrap().status, 200);
 }
 
 #[test]

@@ -50,8 +50,6 @@ impl From<Error> for Fault {
 pub(super) struct Connection {
     stream: Box<dyn Duplex>,
     input: Buffer,
-    /// Something was received since the last request was begun.
-    heard: bool,
     ready_reads: u32,
 }
 
@@ -63,12 +61,7 @@ pub(super) struct Body {
 
 impl Connection {
     pub(super) fn new(stream: impl Duplex + 'static) -> Self {
-        Self { stream: Box::new(stream), input: Buffer::default(), heard: false, ready_reads: 0 }
-    }
-
-    /// Something came back since the request was begun: it was certainly received.
-    pub(super) const fn heard(&self) -> bool {
-        self.heard
+        Self { stream: Box::new(stream), input: Buffer::default(), ready_reads: 0 }
     }
 
     /// Whether an idle connection may carry another request: the peer neither closed it nor sent what nobody asked for.
@@ -83,7 +76,6 @@ impl Connection {
         request: http::Request<()>,
         body: &[u8],
     ) -> Result<(Response<()>, RecvResponseResult), Fault> {
-        self.heard = false;
         let (wire, mut call) = render(request, body)?;
         self.stream.write_all(&wire).await?;
         self.stream.flush().await?;
@@ -178,7 +170,6 @@ impl Connection {
         self.ready_reads += 1;
         let count = self.stream.read(self.input.room()).await?;
         self.input.filled_by(count);
-        self.heard |= count > 0;
         Ok(count)
     }
 }

@@ -6,6 +6,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -99,6 +100,44 @@ fn read_request(stream: &mut dyn Stream) -> Option<Vec<u8>> {
     stream.read_exact(&mut body).ok()?;
     request.extend_from_slice(&body);
     Some(request)
+}
+
+/// A server whose every connection answers one request, and hangs up at the next.
+pub struct HangsUp {
+    pub address: SocketAddr,
+    pub requests: Receiver<String>,
+}
+
+pub fn hangs_up_at_the_second() -> HangsUp {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, requests) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            for answered in [true, false] {
+                let Some(request) = read_head(&mut stream) else { break };
+                let _ = told.send(request.lines().next().unwrap().to_owned());
+                if answered {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+                }
+            }
+        }
+    });
+    HangsUp { address, requests }
+}
+
+/// One request head; `None` at the end of the connection.
+pub fn read_head(stream: &mut impl Read) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()
 }
 
 /// A whole answer with a length.
