@@ -132,7 +132,7 @@ pub fn play_all(adapter: &dyn Adapter, scenarios: &[Scenario]) -> Result<u32, St
 fn play(adapter: &dyn Adapter, scenario: &Scenario, tls: bool) -> Result<(), String> {
     let mut stage = Sockets::new(adapter, scenario, tls).map_err(|error| error.to_string())?;
     let seen = play::play(scenario, &mut stage)?;
-    let expected = play_bare(scenario).map_err(|problem| format!("on the bare core: {problem}"))?;
+    let expected = play_bare(scenario, 0).map_err(|problem| format!("on the bare core: {problem}"))?;
     if seen == expected {
         return Ok(());
     }
@@ -140,10 +140,10 @@ fn play(adapter: &dyn Adapter, scenario: &Scenario, tls: bool) -> Result<(), Str
     Err(format!("this was seen:\n  {seen}\nand on the bare core:\n  {expected}"))
 }
 
-/// Plays a scenario on the bare core in virtual time; what was seen.
+/// Plays a scenario on the bare core in virtual time; what was seen. The seed is that of the jitter.
 ///
 /// # Errors
 /// The story went otherwise; says how.
-pub fn play_bare(scenario: &Scenario) -> Result<Vec<String>, String> {
-    play::play(scenario, &mut Bare::new(scenario)?)
+pub fn play_bare(scenario: &Scenario, seed: u64) -> Result<Vec<String>, String> {
+    play::play(scenario, &mut Bare::new(scenario, seed)?)
 }

@@ -80,18 +80,18 @@ struct Todo {
 }
 
 impl<'a> Bare<'a> {
-    /// Sets the stage for a scenario.
+    /// Sets the stage for a scenario. The seed is that of the jitter: it changes when things happen, never what.
     ///
     /// # Errors
     /// The account's set-up is none.
-    pub fn new(scenario: &'a Scenario) -> Result<Self, String> {
+    pub fn new(scenario: &'a Scenario, seed: u64) -> Result<Self, String> {
         Ok(Self {
             scenario,
             documents: Documents::of(&scenario.account)?,
             observed: Observed::default(),
             store: FaultyStore::default(),
             bad: VecDeque::new(),
-            entropy: Entropy::from_seed(0x5eed),
+            entropy: Entropy::from_seed(seed),
             now: 0,
             process: None,
         })

@@ -508,6 +508,14 @@ impl Scenario {
     /// It is not as the format wants it; says where.
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let scenario: Self = toml::from_str(text).map_err(|error| format!("{name}: {error}"))?;
+        let is_one = |word: &String| {
+            let number = |letter| word.strip_prefix(letter)?.parse::<u8>().ok();
+            number('G').is_some_and(|n| (1..=10).contains(&n))
+                || number('R').is_some_and(|n| (1..=19).contains(&n))
+        };
+        if let Some(word) = scenario.shows.iter().find(|word| !is_one(word)) {
+            return Err(format!("{name}: `{word}` is no guarantee and no rule"));
+        }
         Ok(Self { name: name.to_owned(), ..scenario })
     }
 

@@ -26,13 +26,13 @@ const STORY: &str = r#"
 fn instead(that: &str, this: &str) -> String {
     assert!(STORY.contains(that), "{that}");
     let scenario = Scenario::parse("a story", &STORY.replacen(that, this, 1));
-    scenario.and_then(|scenario| play_bare(&scenario)).unwrap_err()
+    scenario.and_then(|scenario| play_bare(&scenario, 0)).unwrap_err()
 }
 
 #[test]
 fn a_story_that_goes_otherwise_fails_and_says_where() {
     let scenario = Scenario::parse("a story", STORY).unwrap();
-    play_bare(&scenario).unwrap();
+    play_bare(&scenario, 0).unwrap();
 
     let wrong = instead("#1 accepted", "#1 declined");
     assert!(wrong.starts_with("step 5, ") && wrong.contains("not \"flow-1 #1 declined\""), "{wrong}");
@@ -70,6 +70,8 @@ fn a_scenario_that_cannot_be_read_says_why() {
     assert!(wrong.contains("step 2: `request = \"coffee\"`: expected `token` or `pull ID`"), "{wrong}");
     let wrong = instead("answer = \"accepted\"", "answer = \"applauded\"");
     assert!(wrong.contains("the provider does not say `applauded`"), "{wrong}");
+    let wrong = instead("[\"G1\"]", "[\"G11\"]");
+    assert!(wrong.contains("`G11` is no guarantee and no rule"), "{wrong}");
     let wrong = instead("interval = \"40ms\"", "interval = \"soon\"");
     assert!(wrong.contains("`soon`"), "{wrong}");
 }
