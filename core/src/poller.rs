@@ -17,6 +17,7 @@
 //! The cadence counts from the end of the previous call. A hint shortens only the routine part of a wait: never the cadence, a back-off or
 //! a `Retry-After` (R13). At the deadline no new routine pull starts; one in flight, or demanded by a hint, is finished within the grace
 //! (R12). After a settling verdict the poller *watches*: nothing is scheduled but an audit, and the deadline becomes the end of the watch.
+//! Reopened after its end, it schedules nothing either, and it ends again once no hint is open (R8).
 
 mod interface;
 mod policy;
@@ -33,7 +34,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Poller {
     phase: Phase,
-    /// The deadline while polling, the end of the watch (or none) while watching.
+    /// The deadline while polling or reopened, the end of the watch (or none) while watching.
     bound: Option<Instant>,
     /// The number of the newest pull; zero before the first.
     ops: u32,
@@ -64,6 +65,8 @@ enum Phase {
 enum Drive {
     Polling,
     Watching,
+    /// Nothing is scheduled, and when no hint is open any more it ends again.
+    Reopened,
 }
 
 /// What went wrong since the last usable answer.
@@ -188,25 +191,39 @@ impl Poller {
         }
     }
 
-    /// Begins again after the end, numbers going on; a settled session watches. No pull before the last one is surely over.
-    pub(crate) fn reopen(&mut self, cx: Cx<'_, Policy>, settled: bool) {
-        if let Phase::Ended { earliest, .. } = self.phase {
-            let ops = self.ops;
-            *self = Self { ops, ..Self::new(cx) };
-            self.phase = if settled {
-                self.drive = Drive::Watching;
-                self.bound = cx.policy.watch.map(|watch| cx.now.after(watch));
-                Phase::Resting { earliest }
-            } else {
-                Phase::Waiting { until: earliest.max(cx.now), slack: 0, trouble: Trouble::NONE }
-            };
+    /// After the end, a hint of this class reopens it for its own answer: nothing is scheduled, and once no hint is open it ends again. No
+    /// pull before the last one is surely over.
+    ///
+    /// It is as if the deadline were now, and the hint had come just before it: what it demands is finished within the grace (R12). One that
+    /// somebody vouches for may be confirmed for a whole deadline, an outage of the provider included.
+    pub(crate) fn reopen(&mut self, cx: Cx<'_, Policy>, class: Class, vouched: bool) {
+        let deadline = if vouched { cx.now.after(cx.policy.deadline) } else { cx.now };
+        match self.phase {
+            Phase::Ended { earliest, .. } => {
+                let phase = Phase::Waiting { until: earliest, slack: 0, trouble: Trouble::NONE };
+                let (drive, demand) = (Drive::Reopened, Some(class));
+                *self = Self { phase, bound: Some(deadline.max(earliest)), drive, demand, ..*self };
+            }
+            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::InFlight { .. } | Phase::Resting { .. } => {
+                if self.drive == Drive::Reopened && vouched {
+                    self.bound = self.bound.max(Some(deadline));
+                }
+            }
+        }
+    }
+
+    /// Reopened, and now it lives on: it polls until a new deadline.
+    pub(crate) fn revive(&mut self, cx: Cx<'_, Policy>) {
+        if self.drive == Drive::Reopened {
+            self.drive = Drive::Polling;
+            self.bound = Some(cx.now.after(cx.policy.deadline));
         }
     }
 
     const fn idle_class(&self) -> Class {
         match self.drive {
             Drive::Polling => Class::Routine,
-            Drive::Watching => Class::Audit,
+            Drive::Watching | Drive::Reopened => Class::Audit,
         }
     }
 
@@ -223,16 +240,26 @@ impl Poller {
         }
     }
 
+    /// Whether a pull is under way, or demanded by a hint: the deadline waits for it, up to the grace.
+    const fn is_finishing(&self) -> bool {
+        self.demand.is_some() || matches!(self.phase, Phase::InFlight { .. })
+    }
+
     /// When the poller ends if nothing changes.
     fn end_at(&self, policy: &Policy) -> Option<Instant> {
-        let finishing = self.demand.is_some() || matches!(self.phase, Phase::InFlight { .. });
-        self.bound.map(|bound| if finishing { bound.after(policy.grace) } else { bound })
+        self.bound.map(|bound| if self.is_finishing() { bound.after(policy.grace) } else { bound })
+    }
+
+    /// Whether it is to end now.
+    fn is_due_to_end(&self, cx: Cx<'_, Policy>) -> bool {
+        let answered = self.drive == Drive::Reopened && !self.is_finishing();
+        answered || self.end_at(cx.policy).is_some_and(|end| cx.now >= end)
     }
 
     /// The deadlines that decide an outcome: the end of everything, and the end of the call in flight.
     pub(crate) fn pass_deadlines(&mut self, cx: Cx<'_, Policy>) -> bool {
         let mut passed = false;
-        if self.end_at(cx.policy).is_some_and(|end| cx.now >= end) && self.end().is_none() {
+        if self.end().is_none() && self.is_due_to_end(cx) {
             self.finish(cx, End::Elapsed);
             return true;
         }
@@ -242,7 +269,7 @@ impl Poller {
             self.fail(cx, trouble, None);
             passed = true;
             // Nothing is in flight any more: past the deadline, and without a demand, that is the end.
-            if self.end_at(cx.policy).is_some_and(|end| cx.now >= end) {
+            if self.is_due_to_end(cx) {
                 self.finish(cx, End::Elapsed);
             }
         }
@@ -379,6 +406,7 @@ impl Poller {
                 match drive {
                     Drive::Polling => Some(cx.policy.interval),
                     Drive::Watching => cx.policy.audit.map(|audit| audit.jittered(10, cx.entropy)),
+                    Drive::Reopened => None,
                 }
             }
         };

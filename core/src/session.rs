@@ -3,10 +3,12 @@
 //! ```text
 //!                     a settling verdict adopted
 //!            ┌─────────────────────────────────────────▶ Settled ──┐ watch over, cancelled,
-//!   Open ────┤                                              ▲      │ deleted, refused
-//!            └── deadline and grace over, refused ──▶ Ended │ ◀────┘
-//!                twice, cancelled, deleted            │  └──┘ a callback: reopened, numbers going on
-//!                                                     └────▶ Open, when no verdict had settled it
+//!   Open ────┤                                                     │ deleted, refused
+//!            └── deadline and grace over, refused ──▶ Ended ◀───────┘
+//!                twice, cancelled, deleted            │  ▲
+//!                                          a callback │  │ answered, and nothing new; or no answer in time
+//!                                                     ▼  │
+//!                                                  Reopened ── the answer shows something new ──▶ Open, Settled
 //! ```
 //!
 //! **Fence and demand.** Pulls are numbered. Adopting evidence raises the *fence* to the next number: an answer counts only if its pull was
@@ -18,6 +20,19 @@
 //! end until it is confirmed or dead.
 //!
 //! An ended session is its own tombstone: verdict, digest, fence, need and the last number stay, so that no number is used twice (R8).
+//!
+//! **Reopening.** A callback to an ended session buys an answer, and no new deadline: anybody may post one, and a genuine one can be replayed
+//! for ever, so what a callback alone could prolong would never end. What it buys:
+//!
+//! - Unsigned or wrongly signed, it is taken as if it had come just before the deadline: its pull is finished within the grace (R12), counted
+//!   from when the cadence or a `Retry-After` lets it go. So after a botched rotation of secrets the verdict still arrives (R16): each of the
+//!   provider's retries, answered 401, hints again.
+//! - Signed, it may be confirmed for a whole deadline, an outage of the provider included, for it was answered 200 and will not come again;
+//!   and it counts as a change signal (R9): something happened since the end, so that an answer that shows nothing new is asked for again.
+//!
+//! Nothing else is pulled meanwhile, neither routine nor audit. Once the hint is answered, the answer decides. Something new, which only the
+//! provider can bring about, makes the session live on: open until a new deadline, or settled and watched. Otherwise it ends again, as it had
+//! ended.
 
 mod interface;
 mod snapshot;
@@ -101,6 +116,18 @@ impl Session {
         }
     }
 
+    /// Whether it waits for its first settling verdict.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether it had ended, and a callback has reopened it for an answer (R8).
+    #[must_use]
+    pub const fn is_reopened(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_)) && self.poller.end().is_none()
+    }
+
     /// The newest adopted verdict.
     #[must_use]
     pub const fn verdict(&self) -> Option<Verdict> {
@@ -149,12 +176,12 @@ impl Session {
         matches!(self.phase, Phase::Settled)
     }
 
-    /// How it ended, once it has.
+    /// How it ended, once it has and while nothing has reopened it.
     #[must_use]
     pub const fn end(&self) -> Option<End> {
         match self.phase {
-            Phase::Ended(end) => Some(end),
-            Phase::Open | Phase::Settled => None,
+            Phase::Ended(end) if self.poller.end().is_some() => Some(end),
+            Phase::Open | Phase::Settled | Phase::Ended(_) => None,
         }
     }
 
@@ -209,18 +236,29 @@ impl Session {
 
     fn ended(&mut self, end: poller::End, actions: &mut List) {
         let end = match (end, self.phase) {
-            (_, Phase::Ended(already)) => already,
             (poller::End::Elapsed, Phase::Open) => End::Expired,
             (poller::End::Elapsed, Phase::Settled) => End::Watched,
-            (poller::End::Refused, Phase::Open | Phase::Settled) => End::Refused,
-            (poller::End::Stopped, Phase::Open | Phase::Settled) => End::Cancelled,
+            // Reopened in vain: it ends as it had ended.
+            (poller::End::Elapsed, Phase::Ended(before)) => before,
+            (poller::End::Refused, _) => End::Refused,
+            (poller::End::Stopped, _) => End::Cancelled,
         };
+        self.end_as(end, actions);
+    }
+
+    fn end_as(&mut self, end: End, actions: &mut List) {
         self.phase = Phase::Ended(end);
         actions.push(Action::Ended { end, unconfirmed: self.need != 0 });
     }
 
     /// Takes evidence over as the newest knowledge (R1); says whether it shows anything new.
-    fn adopt(&mut self, report: Option<Report>, evidence: Evidence, actions: &mut List) -> bool {
+    fn adopt(
+        &mut self,
+        cx: Cx<'_, Policy>,
+        report: Option<Report>,
+        evidence: Evidence,
+        actions: &mut List,
+    ) -> bool {
         self.fence = self.next_op();
         let Some((verdict, content)) = report.and_then(|report| Some((report.verdict?, report.content)))
         else {
@@ -231,6 +269,10 @@ impl Session {
             self.latest_verdict = Some(verdict);
             self.latest_content = content;
             actions.push(Action::Keep { content });
+            if self.is_reopened() {
+                self.phase = Phase::Open;
+                self.poller.revive(cx.with(&cx.policy.poller));
+            }
         }
         self.issue(evidence, actions);
         if matches!(self.phase, Phase::Open) && verdict.settles() {
@@ -265,8 +307,8 @@ impl Session {
     /// What the poller has to do after evidence was adopted and `need` brought up to date.
     fn plan(&self, news: bool) -> Then {
         match (self.need, self.phase) {
-            (0, Phase::Open) => Then::Rest { news },
-            (0, Phase::Settled | Phase::Ended(_)) => Then::Watch { news },
+            (0, Phase::Open | Phase::Ended(_)) => Then::Rest { news },
+            (0, Phase::Settled) => Then::Watch { news },
             (_, _) => Then::Demand { news },
         }
     }
@@ -303,7 +345,7 @@ impl Session {
             self.poll(cx, poller::Input::Answered { op, then: Then::Demand { news: false } }, actions);
             return Disposition::Applied;
         }
-        let news = self.adopt(report, Evidence::Pulled, actions);
+        let news = self.adopt(cx, report, Evidence::Pulled, actions);
         if op >= self.need {
             self.need = 0;
         }
@@ -327,31 +369,43 @@ impl Session {
     }
 
     fn callback(&mut self, cx: Cx<'_, Policy>, callback: Callback, actions: &mut List) -> Disposition {
-        if self.end().is_some() {
-            let settled = self.latest_verdict.is_some_and(Verdict::settles);
-            self.phase = if settled { Phase::Settled } else { Phase::Open };
-            self.poller.reopen(cx.with(&cx.policy.poller), settled);
-        }
-        match callback {
-            Callback::Signed(report) => {
-                let trusted = cx.policy.evidence == EvidencePolicy::TrustSigned;
-                if trusted && self.latest_verdict.is_none() && report.verdict.is_some() {
-                    self.adopt(Some(report), Evidence::Signed, actions);
-                    if report.verdict == Some(Verdict::Deleted) {
-                        self.delete(actions);
-                        self.poll_ended(cx, poller::Input::Tick);
-                        return Disposition::Applied;
-                    }
-                    if self.is_settled() {
-                        self.poll(cx, poller::Input::Settled, actions);
-                    }
-                }
-                self.hint(cx, Class::Confirming, false, actions)
+        let (class, vouched) = match callback {
+            Callback::Signed(_) | Callback::SignedSignal => (Class::Confirming, true),
+            Callback::Unsigned => (Class::Confirming, false),
+            Callback::WrongSignature => (Class::Audit, false),
+        };
+        self.poller.reopen(cx.with(&cx.policy.poller), class, vouched);
+        if let Callback::Signed(report) = callback
+            && cx.policy.evidence == EvidencePolicy::TrustSigned
+            && self.latest_verdict.is_none()
+            && report.verdict.is_some()
+        {
+            self.adopt(cx, Some(report), Evidence::Signed, actions);
+            if report.verdict == Some(Verdict::Deleted) {
+                self.delete(actions);
+                self.poll_ended(cx, poller::Input::Tick);
+                return Disposition::Applied;
             }
-            Callback::SignedSignal => self.hint(cx, Class::Confirming, true, actions),
-            Callback::Unsigned => self.hint(cx, Class::Confirming, false, actions),
-            Callback::WrongSignature => self.hint(cx, Class::Audit, false, actions),
+            if self.is_settled() {
+                self.poll(cx, poller::Input::Settled, actions);
+            }
         }
+        let signal = callback == Callback::SignedSignal || (vouched && self.is_reopened());
+        self.hint(cx, class, signal, actions)
+    }
+
+    /// The application opens it once more: after the end it begins anew, numbers going on, and it is looked at in any case.
+    fn open_again(&mut self, cx: Cx<'_, Policy>, actions: &mut List) -> Disposition {
+        self.poller.reopen(cx.with(&cx.policy.poller), Class::Confirming, true);
+        if self.is_reopened() {
+            self.phase = Phase::Open;
+            self.poller.revive(cx.with(&cx.policy.poller));
+            if self.latest_verdict.is_some_and(Verdict::settles) {
+                self.phase = Phase::Settled;
+                self.poll(cx, poller::Input::Settled, actions);
+            }
+        }
+        self.hint(cx, Class::Confirming, false, actions)
     }
 
     fn created(&mut self, cx: Cx<'_, Policy>, report: Report, actions: &mut List) -> Disposition {
@@ -359,7 +413,7 @@ impl Session {
             // Knowledge has arrived by another road meanwhile; the reply may be older.
             return self.hint_unless_ended(cx, Class::Confirming, actions);
         }
-        self.adopt(Some(report), Evidence::Pulled, actions);
+        self.adopt(cx, Some(report), Evidence::Pulled, actions);
         if report.verdict == Some(Verdict::Deleted) {
             self.delete(actions);
             self.poll_ended(cx, poller::Input::Tick);
@@ -394,8 +448,9 @@ impl Session {
         if self.end().is_some() {
             return Disposition::NoOp;
         }
-        self.phase = Phase::Ended(End::Refused);
-        self.poll(cx, poller::Input::Stop, actions)
+        self.end_as(End::Refused, actions);
+        self.poll_ended(cx, poller::Input::Tick);
+        Disposition::Applied
     }
 
     fn restored(&mut self, cx: Cx<'_, Policy>, actions: &mut List) -> Disposition {
@@ -437,6 +492,7 @@ impl Machine for Session {
                 self.confirmed(revision, &mut actions)
             }
             Input::CredentialsRefused => self.refuse(cx, &mut actions),
+            Input::OpenedAgain => self.open_again(cx, &mut actions),
             Input::Cancel if self.end().is_some() => Disposition::NoOp,
             Input::Cancel => self.poll(cx, poller::Input::Stop, &mut actions),
             Input::Restored => self.restored(cx, &mut actions),
@@ -459,6 +515,7 @@ impl Machine for Session {
             | Input::HandedOver { .. }
             | Input::DeadLettered { .. }
             | Input::CredentialsRefused
+            | Input::OpenedAgain
             | Input::Cancel
             | Input::Restored => taken,
         };

@@ -156,7 +156,7 @@ impl Fleet {
     }
 
     /// Puts the stored state of a verification in the place of the session that was just opened for it, whose key stays: the store knew it
-    /// already, and its numbers go on (R8). It is looked at again, as if a callback had named it. Nothing that the session asked for
+    /// already, and its numbers go on (R8). If it had ended it begins anew, and it is looked at in any case. Nothing that the session asked for
     /// before is awaited any more.
     pub fn replace(
         &mut self,
@@ -182,7 +182,7 @@ impl Fleet {
             self.add_alias(key, alias);
         }
         self.step(at, key, session::Input::Restored, out);
-        self.step(at, key, session::Input::Callback(Callback::Unsigned), out)
+        self.step(at, key, session::Input::OpenedAgain, out)
     }
 
     /// Pull `op` of this session, sent with the token `generation`, came to this.

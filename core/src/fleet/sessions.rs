@@ -28,7 +28,7 @@ impl Live {
 
     /// Waits for its first settling verdict.
     pub(super) const fn is_open(&self) -> bool {
-        self.session.end().is_none() && !self.session.is_settled()
+        self.session.is_open()
     }
 
     /// Has ended, and nothing of it is left to hand over.

@@ -85,6 +85,8 @@ pub enum Input {
     },
     /// The token request was refused for good.
     CredentialsRefused,
+    /// The application opens it once more: after the end, it waits for a verdict, or watches, anew (R8).
+    OpenedAgain,
     /// The application wants no more.
     Cancel,
     /// The state comes from a snapshot: a pull in flight counts as failed, what was asked for is asked for again (R11).

@@ -21,14 +21,32 @@ impl Describe for Session {
         row("Settled", "Pulled", "Ended"),
         row("Settled", "CredentialsRefused", "Ended"),
         row("Settled", "Cancel", "Ended"),
+        row("Ended", "Callback", "Reopened"),
         row("Ended", "Callback", "Open"),
         row("Ended", "Callback", "Settled"),
+        row("Ended", "OpenedAgain", "Open"),
+        row("Ended", "OpenedAgain", "Settled"),
+        row("Reopened", "Pulled", "Open"),
+        row("Reopened", "Pulled", "Settled"),
+        row("Reopened", "Created", "Open"),
+        row("Reopened", "Created", "Settled"),
+        row("Reopened", "Callback", "Open"),
+        row("Reopened", "Callback", "Settled"),
+        row("Reopened", "OpenedAgain", "Open"),
+        row("Reopened", "OpenedAgain", "Settled"),
+        row("Reopened", "Tick", "Ended"),
+        row("Reopened", "Pulled", "Ended"),
+        row("Reopened", "Created", "Ended"),
+        row("Reopened", "Callback", "Ended"),
+        row("Reopened", "CredentialsRefused", "Ended"),
+        row("Reopened", "Cancel", "Ended"),
     ];
 
     fn state(&self) -> &'static str {
         match self.phase {
             Phase::Open => "Open",
             Phase::Settled => "Settled",
+            Phase::Ended(_) if self.is_reopened() => "Reopened",
             Phase::Ended(_) => "Ended",
         }
     }
@@ -44,6 +62,7 @@ impl Describe for Session {
             Input::HandedOver { .. } => "HandedOver",
             Input::DeadLettered { .. } => "DeadLettered",
             Input::CredentialsRefused => "CredentialsRefused",
+            Input::OpenedAgain => "OpenedAgain",
             Input::Cancel => "Cancel",
             Input::Restored => "Restored",
         }

@@ -11,7 +11,7 @@ use idv_core::poller;
 use idv_core::session::{EvidencePolicy, Policy};
 use idv_core::time::Span;
 use proptest::prelude::*;
-use world::{Limits, Move, World};
+use world::{Limits, Move, Post, World};
 
 fn span(least: u32, most: u32) -> impl Strategy<Value = Span> {
     (least..=most).prop_map(Span::millis)
@@ -96,7 +96,7 @@ proptest! {
     fn g1_g2_g3_g4_g6_g7_g9_whatever_happens_the_application_learns_the_truth_in_order_and_once(
         policy in policies(),
         choices in prop::collection::vec((0..4_u8, any::<u16>(), any::<u32>()), 1..200),
-        told in any::<bool>(),
+        told in prop::option::of(prop::sample::select(vec![Post::Unsigned, Post::Forged])),
     ) {
         let mut world = World::new(&policy, PLENTY);
         let mut trace = Trace(Vec::new());

@@ -1,6 +1,6 @@
 //! A small world in full: every state that can be reached, breadth first, so that a failure comes with the shortest way to it.
 
-use crate::world::{Limits, Move, Truth, World};
+use crate::world::{Limits, Move, Post, Truth, World};
 use idv_core::backoff::Backoff;
 use idv_core::evidence::Verdict;
 use idv_core::poller;
@@ -55,7 +55,9 @@ fn search(policy: &Policy, limits: Limits) -> usize {
     while !frontier.is_empty() {
         let mut beyond = Vec::new();
         for (state, world) in frontier {
-            for told in [false, true] {
+            // While it lives a forgery is a hint like any other; what it buys after the end is the question.
+            let forged = world.session.end().map(|_| Some(Post::Forged));
+            for told in [None, Some(Post::Unsigned)].into_iter().chain(forged) {
                 let end = catch_unwind(|| world.clone().all_ends_well(policy, told));
                 explain(end, &reached, state, None);
             }
@@ -63,7 +65,7 @@ fn search(policy: &Policy, limits: Limits) -> usize {
                 let after = catch_unwind(|| {
                     let mut after = world.clone();
                     after.apply(policy, next, 0);
-                    after.normalized()
+                    after.normalized(policy)
                 });
                 let after = explain(after, &reached, state, Some(next));
                 if known.insert(digest(&after)) {

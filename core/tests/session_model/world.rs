@@ -5,7 +5,7 @@ mod checks;
 
 use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
 use idv_core::machine::{Cx, Disposition, Machine, Next};
-use idv_core::poller::Class;
+use idv_core::poller::{self, Class};
 use idv_core::session::{Action, End, Input, Policy, Revision, Session, Snapshot};
 use idv_core::time::{Instant, Span};
 
@@ -39,6 +39,7 @@ pub(crate) enum Move {
     DeadLettered(u32),
     CredentialsRefused,
     Cancel,
+    OpenedAgain,
     /// The process dies now, or within the next step.
     Crash(Crash),
 }
@@ -106,8 +107,8 @@ pub(crate) struct Limits {
 pub(crate) struct World {
     pub(crate) session: Session,
     pub(crate) now: Instant,
-    /// What the store holds, and since when.
-    stored: (Session, Instant),
+    /// What the store holds, since when, and what was then `reopened_until`.
+    stored: (Session, Instant, Option<Instant>),
     /// Callbacks that were recorded, in a step that was not saved (R10).
     unapplied: Vec<Post>,
     crash: Option<Crash>,
@@ -116,6 +117,10 @@ pub(crate) struct World {
     in_flight: Option<InFlight>,
     /// Before this, a pull would break the cadence or a `Retry-After`.
     polite_from: Instant,
+    /// By when a session that a callback has reopened must have ended again, unless the provider has something new to say.
+    reopened_until: Option<Instant>,
+    /// The latest pull was refused, as far as a process that died can have known.
+    refused: bool,
     /// The revisions that the application saw, by number.
     seen: Vec<Revision>,
     /// The newest revision whose confirmation or dead letter is in the store.
@@ -132,13 +137,15 @@ impl World {
         let mut world = Self {
             session,
             now: START,
-            stored: (session, START),
+            stored: (session, START, None),
             unapplied: Vec::new(),
             crash: None,
             history: vec![None],
             wire: Vec::new(),
             in_flight: None,
             polite_from: START,
+            reopened_until: None,
+            refused: false,
             seen: Vec::new(),
             done: 0,
             told: 0,
@@ -212,7 +219,7 @@ impl World {
             moves.extend([0, last.saturating_sub(1), last, last + 1].map(Move::HandedOver));
             moves.push(Move::DeadLettered(last + 1));
             moves.extend([Class::Confirming, Class::Audit].map(Move::Hint));
-            moves.extend([Move::Cancel, Move::CredentialsRefused]);
+            moves.extend([Move::Cancel, Move::CredentialsRefused, Move::OpenedAgain]);
         }
         if self.left.crashes > 0 {
             moves.extend([Crash::Now, Crash::BeforeSave, Crash::AfterSave].map(Move::Crash));
@@ -256,6 +263,10 @@ impl World {
                 self.left.mistakes -= 1;
                 self.step(policy, Input::Cancel, entropy);
             }
+            Move::OpenedAgain => {
+                self.left.mistakes -= 1;
+                self.step(policy, Input::OpenedAgain, entropy);
+            }
             Move::Crash(Crash::Now) => {
                 self.left.crashes -= 1;
                 self.restart(policy, entropy);
@@ -270,6 +281,7 @@ impl World {
     fn pass(&mut self, policy: &Policy, to: Instant) {
         self.now = to;
         if let Some(pull) = self.in_flight.take_if(|pull| pull.until <= to) {
+            self.refused = false;
             self.polite_from = pull.until.after(policy.poller.cadence());
         }
     }
@@ -282,9 +294,16 @@ impl World {
         self.in_flight.is_some_and(|pull| pull.op == op && pull.awaited)
     }
 
+    /// Deadline and grace have not passed, whether the host has noticed or not.
+    fn in_time(&self, policy: &Policy) -> bool {
+        let limit = self.session.poller().bound().map(|bound| bound.after(policy.poller.grace()));
+        limit.is_none_or(|limit| self.now < limit)
+    }
+
     /// The call is over at our side.
     fn completed(&mut self, policy: &Policy, op: u32, silence: Option<u32>) {
         if self.in_flight.take_if(|pull| pull.op == op).is_some() {
+            self.refused = false;
             let wait = policy.poller.cadence().max(Span::millis(silence.unwrap_or(1)));
             self.polite_from = self.now.after(wait);
         }
@@ -297,8 +316,7 @@ impl World {
             None => Outcome::NotReady(NotReady::Documented),
             Some((verdict, content)) => Outcome::Report(report(verdict, content)),
         };
-        let limit = self.session.poller().bound().map(|bound| bound.after(policy.poller.grace()));
-        let awaited = self.awaits(op) && limit.is_none_or(|limit| self.now < limit);
+        let awaited = self.awaits(op) && self.in_time(policy);
         let dying = self.crash.is_some();
         self.told |= 1 << told;
         self.completed(policy, op, None);
@@ -327,10 +345,18 @@ impl World {
             }
             Failure::Refused => (Outcome::Refused, None),
         };
-        // Who dies before it has saved what it was told may forget it.
-        let silence = silence.filter(|_| self.crash != Some(Crash::BeforeSave) && self.awaits(op));
+        // Who dies before it has saved what it was told may forget it. What comes after the end is stale to the session; the fleet closes
+        // the door for it.
+        let heard = self.awaits(op) && self.in_time(policy);
+        let silence = silence.filter(|_| heard && self.crash != Some(Crash::BeforeSave));
+        let (before, refused) = (self.session.poller().end(), self.refused);
+        let counts = failure == Failure::Refused && self.awaits(op);
         self.completed(policy, op, silence);
+        self.refused |= counts;
         self.step(policy, Input::Pulled { op, outcome }, entropy);
+        if before.is_none() && self.session.poller().end() == Some(poller::End::Refused) {
+            assert!(counts && refused, "R14: ended at a refusal that was not the second in a row");
+        }
     }
 
     fn callback(&mut self, policy: &Policy, post: Post, entropy: u32) {
@@ -399,18 +425,40 @@ impl World {
                 "an input that does not count changed something"
             );
         }
+        let ended = step.actions.iter().any(|action| matches!(action, Action::Ended { .. }));
+        if ended || !self.session.is_reopened() {
+            self.reopened_until = None;
+        }
+        if let Input::Callback(callback) = input
+            && self.session.is_reopened()
+        {
+            let vouched = matches!(callback, Callback::Signed(_) | Callback::SignedSignal);
+            let sends = self.session.poller().next_pull().map_or(self.now, |at| at.max(self.now));
+            let bound = if vouched { sends.max(self.now.after(policy.poller.deadline())) } else { sends };
+            let until = bound.after(policy.poller.grace());
+            let longer = self.reopened_until.is_none_or(|before| vouched && before < until);
+            self.reopened_until = if longer { Some(until) } else { self.reopened_until };
+        }
+        let lives = |session: &Session| session.is_open() || session.is_settled();
+        let knows = |session: &Session| (session.verdict(), session.content());
+        if lives(&self.session) && !lives(&before) && input != Input::OpenedAgain {
+            assert_ne!(
+                knows(&self.session),
+                knows(&before),
+                "R8: it lives on, and the provider said nothing new"
+            );
+        }
         match self.crash.take() {
             Some(Crash::BeforeSave) => return self.restart(policy, entropy),
             Some(Crash::AfterSave) => {
-                self.stored = (self.session, self.now);
+                self.stored = (self.session, self.now, self.reopened_until);
                 return self.restart(policy, entropy);
             }
             Some(Crash::Now) | None => {}
         }
         if !self.session.same_knowledge(&before) {
-            self.stored = (self.session, self.now);
+            self.stored = (self.session, self.now, self.reopened_until);
         }
-        let ended = step.actions.iter().any(|action| matches!(action, Action::Ended { .. }));
         if let Some(pull) = &mut self.in_flight {
             pull.awaited &= !ended && self.session.end().is_none();
         }
@@ -442,7 +490,7 @@ impl World {
 
     /// The process dies, and another one takes over what the store holds.
     fn restart(&mut self, policy: &Policy, entropy: u32) {
-        let (stored, saved) = self.stored;
+        let (stored, saved, reopened_until) = self.stored;
         let text =
             serde_json::to_string(&Snapshot::new(stored, saved, saved.as_millis())).expect("serialises");
         let snapshot: Snapshot = serde_json::from_str(&text).expect("deserialises");
@@ -453,9 +501,11 @@ impl World {
         if self.in_flight.take().is_some() {
             self.polite_from = self.polite_from.max(self.now.after(policy.poller.cadence()));
         }
+        self.refused = true;
         let confirmed = self.done;
         let restored = self.session.step(Cx::new(self.now, policy, entropy), Input::Restored);
-        self.stored = (self.session, self.now);
+        self.reopened_until = reopened_until.filter(|_| self.session.is_reopened());
+        self.stored = (self.session, self.now, self.reopened_until);
         for action in restored.actions {
             match action {
                 Action::HandOver(revision) if revision.number <= confirmed => {}
@@ -472,14 +522,21 @@ impl World {
     }
 
     /// The same world with its clock set back to the start: what differs only by when it happened is equal.
-    pub(crate) fn normalized(mut self) -> Self {
+    pub(crate) fn normalized(mut self, policy: &Policy) -> Self {
         let now = self.now;
         let back = |at: Instant| START.shifted(at.since(now) as i64);
-        self.session.map_times(back);
-        self.stored.0.map_times(back);
+        // What is past is past, whenever it was; but the grace counts from the bound.
+        let grace = i64::from(policy.poller.grace().as_millis());
+        let since = |at: Instant| START.shifted(at.since(now) as i64 - (now.since(at) as i64).min(grace));
+        for session in [&mut self.session, &mut self.stored.0] {
+            let bound = session.poller().bound();
+            session.map_times(|at| if Some(at) == bound { since(at) } else { back(at) });
+        }
         self.stored.1 = START;
+        self.stored.2 = self.stored.2.map(back);
         self.in_flight = self.in_flight.map(|pull| InFlight { until: back(pull.until), ..pull });
         self.polite_from = back(self.polite_from);
+        self.reopened_until = self.reopened_until.map(back);
         self.now = START;
         self
     }

@@ -79,7 +79,7 @@ impl Subject for Subjected {
                 Action::Keep { .. } | Action::Ended { .. } => {}
             }
         }
-        match draw.below(24) {
+        match draw.below(25) {
             0..=5 => Input::Tick,
             6 => Input::Granted,
             7..=10 => Input::Pulled { op, outcome: outcome(draw) },
@@ -90,6 +90,7 @@ impl Subject for Subjected {
             20 => Input::DeadLettered { revision },
             21 if draw.chance(1, 3) => Input::CredentialsRefused,
             22 if draw.chance(1, 3) => Input::Cancel,
+            23 if draw.chance(1, 3) => Input::OpenedAgain,
             _ => Input::Restored,
         }
     }

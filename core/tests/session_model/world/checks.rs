@@ -65,9 +65,21 @@ impl World {
         }
         let settles = session.verdict().is_some_and(Verdict::settles);
         assert!(
-            !settles || session.is_settled() || session.end().is_some(),
+            !settles || session.is_settled() || session.end().is_some() || session.is_reopened(),
             "R7: a settling verdict settles"
         );
+        if session.is_reopened() {
+            let until = self.reopened_until.expect("R8: reopened by no callback");
+            assert!(
+                self.now < until,
+                "R8, R16: a callback keeps an ended session alive: {:?} {until:?} {session:?}",
+                self.now
+            );
+            assert!(
+                session.poller().is_demanded() || session.poller().in_flight().is_some(),
+                "R8: reopened, and nothing is asked any more"
+            );
+        }
         if session.is_settled() {
             let watch = policy.poller.watch().map(|watch| self.now.after(watch));
             assert!(
@@ -86,12 +98,13 @@ impl World {
     /// From now on nobody does harm: permission comes at once, calls are answered with the truth, the application confirms. `told` says
     /// whether the provider's callback about its latest change gets through. However bad the past was, the application ends up with the
     /// truth, or no pull was ever answered in time.
-    pub(crate) fn all_ends_well(mut self, policy: &Policy, told: bool) {
+    pub(crate) fn all_ends_well(mut self, policy: &Policy, told: Option<Post>) {
         self.left = Limits { pulls: u8::MAX, callbacks: 2, mistakes: 9, ..self.left };
         self.crash = None;
         self.wire.clear();
-        if told {
-            self.apply(policy, Move::Callback(Post::Unsigned), 0);
+        let (had_ended, was_reopened) = (self.session.end().is_some(), self.session.is_reopened());
+        if let Some(post) = told {
+            self.apply(policy, Move::Callback(post), 0);
         }
         let mut answered = false;
         let end = self.now.after(Span::millis(400));
@@ -119,8 +132,9 @@ impl World {
                 }
             }
         }
-        let in_vain = matches!(self.session.end(), Some(End::Expired | End::Watched));
-        assert!(answered || !told || in_vain, "R3, R8: a callback led to no pull");
+        let elapsed = was_reopened || matches!(self.session.end(), Some(End::Expired | End::Watched));
+        let in_vain = elapsed && self.session.end().is_some() && !had_ended;
+        assert!(answered || told.is_none() || in_vain, "R3, R8, R16: a callback led to no pull");
         if let Some((verdict, content)) = self.truth()
             && answered
         {

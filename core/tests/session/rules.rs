@@ -1,123 +1,13 @@
-//! The rules of the session, one test each, on a session driven by hand.
-#![allow(clippy::wildcard_enum_match_arm)] // A test names the actions it is about.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // A helper of a test fails like a test.
+//! The rules of the session, one test each.
 
+use crate::{Driver, TIMED_OUT, ended, handed, poller_policy, report, revisions};
 use idv_core::evidence::{
     Callback, ContentDigest, Evidence, Fault, FaultKind, NotReady, Outcome, Report, Verdict,
 };
 use idv_core::machine::{Cx, Disposition, Machine, Next};
 use idv_core::poller::{self, Class};
-use idv_core::session::{Action, End, Input, Policy, Revision, Session, Snapshot};
+use idv_core::session::{Action, End, Input, Policy, Session, Snapshot};
 use idv_core::time::{Instant, Span};
-
-fn poller_policy() -> poller::Policy {
-    poller::Policy::builder(Span::secs(5), Span::mins(30)).build().unwrap()
-}
-
-fn report(verdict: Verdict, content: u64) -> Report {
-    Report { verdict: Some(verdict), content: ContentDigest(content) }
-}
-
-/// A session with its clock; every step checks that the wake-up lies ahead.
-struct Driver {
-    session: Session,
-    policy: Policy,
-    now: Instant,
-}
-
-impl Driver {
-    fn new(policy: Policy) -> Self {
-        let now = Instant::from_millis(1_000);
-        let mut driver = Self { session: Session::new(Cx::new(now, &policy, 0)), policy, now };
-        assert_eq!(
-            driver.step(Input::Tick).1,
-            [Action::Ask { class: Class::Routine }],
-            "R15: opening pulls at once"
-        );
-        driver
-    }
-
-    fn confirming() -> Self {
-        Self::new(Policy::confirm_by_pull(poller_policy()))
-    }
-
-    fn trusting() -> Self {
-        Self::new(Policy::trust_signed(poller_policy()))
-    }
-
-    fn step(&mut self, input: Input) -> (Disposition, Vec<Action>) {
-        let step = self.session.step(Cx::new(self.now, &self.policy, 7), input);
-        assert_eq!(step.next, self.session.next(&self.policy));
-        if let Next::At(at) = step.next {
-            assert!(at > self.now, "no wake-up in the past");
-        }
-        (step.disposition, step.actions.into_iter().collect())
-    }
-
-    fn pass(&mut self, span: Span) -> Vec<Action> {
-        self.now = self.now.after(span);
-        self.step(Input::Tick).1
-    }
-
-    /// Waits until the session asks, grants, and gives the pull's number.
-    fn pull(&mut self) -> u32 {
-        for _ in 0..10 {
-            if self.session.wants().is_some() {
-                break;
-            }
-            let Next::At(at) = self.session.next(&self.policy) else { panic!("nothing is due") };
-            self.now = at;
-            self.step(Input::Tick);
-        }
-        match self.step(Input::Granted).1[..] {
-            [Action::Pull { op, .. }] => op,
-            ref other => panic!("not a pull: {other:?}"),
-        }
-    }
-
-    fn answer(&mut self, op: u32, outcome: Outcome) -> Vec<Action> {
-        self.step(Input::Pulled { op, outcome }).1
-    }
-
-    fn answer_report(&mut self, op: u32, verdict: Verdict, content: u64) -> Vec<Action> {
-        self.answer(op, Outcome::Report(report(verdict, content)))
-    }
-
-    fn callback(&mut self, callback: Callback) -> Vec<Action> {
-        self.step(Input::Callback(callback)).1
-    }
-
-    fn settled(verdict: Verdict, content: u64) -> Self {
-        let mut driver = Self::confirming();
-        let op = driver.pull();
-        assert_eq!(handed(&driver.answer_report(op, verdict, content)), [(1, verdict)]);
-        driver.step(Input::HandedOver { revision: 1 });
-        driver
-    }
-}
-
-fn handed(actions: &[Action]) -> Vec<(u32, Verdict)> {
-    revisions(actions).iter().map(|revision| (revision.number, revision.verdict)).collect()
-}
-
-fn revisions(actions: &[Action]) -> Vec<Revision> {
-    actions
-        .iter()
-        .filter_map(|action| match action {
-            Action::HandOver(revision) => Some(*revision),
-            _ => None,
-        })
-        .collect()
-}
-
-fn ended(actions: &[Action]) -> Option<(End, bool)> {
-    actions.iter().find_map(|action| match action {
-        Action::Ended { end, unconfirmed } => Some((*end, *unconfirmed)),
-        _ => None,
-    })
-}
-
-const TIMED_OUT: Outcome = Outcome::Failed(Fault { kind: FaultKind::TimedOut, retry_after: None });
 
 #[test]
 fn r1_a_late_answer_counts_while_nothing_was_adopted_since() {
@@ -245,31 +135,6 @@ fn r7_review_pending_and_progress_do_not_settle() {
 }
 
 #[test]
-fn r8_a_callback_reopens_an_ended_session_and_no_number_is_used_twice() {
-    let mut driver = Driver::settled(Verdict::Accepted, 1);
-    assert_eq!(ended(&driver.step(Input::Cancel).1), Some((End::Cancelled, false)));
-    assert_eq!(driver.session.next(&driver.policy), Next::Over);
-    driver.now = driver.now.after(Span::hours(24));
-    driver.callback(Callback::Unsigned);
-    assert!(driver.session.is_settled(), "the deadline was for the first verdict");
-    let op = driver.pull();
-    assert_eq!(op, 2);
-    assert_eq!(handed(&driver.answer_report(op, Verdict::Declined, 2)), [(2, Verdict::Declined)]);
-}
-
-#[test]
-fn r8_a_trusted_callback_at_the_deadline_ends_and_reopens_in_one_step_and_asks_once() {
-    let mut driver = Driver::trusting();
-    driver.now = driver.now.after(Span::mins(30));
-    let (disposition, actions) = driver.step(Input::Callback(Callback::Signed(report(Verdict::Accepted, 1))));
-    assert_eq!(disposition, Disposition::Applied);
-    assert_eq!(actions[0], Action::Ended { end: End::Expired, unconfirmed: false });
-    assert_eq!(actions[1], Action::Keep { content: ContentDigest(1) });
-    assert!(matches!(actions[2], Action::HandOver(Revision { number: 1, evidence: Evidence::Signed, .. })));
-    assert_eq!(actions[3..], [Action::Ask { class: Class::Confirming }]);
-}
-
-#[test]
 fn r8_deleted_is_handed_over_and_ends() {
     let mut driver = Driver::settled(Verdict::Accepted, 1);
     driver.callback(Callback::Unsigned);
@@ -385,21 +250,6 @@ fn r11_a_restored_pull_counts_as_failed_and_the_next_number_waits_for_the_cadenc
     let Next::At(at) = driver.session.next(&driver.policy) else { panic!() };
     assert!(at.since(driver.now) >= 5_000);
     assert_eq!(driver.pull(), first + 1);
-}
-
-#[test]
-fn g7_a_session_that_expired_while_nobody_ran_keeps_the_cadence_when_it_is_reopened() {
-    let mut driver = Driver::confirming();
-    let before = driver.session;
-    driver.pull();
-    driver.session = before;
-    driver.now = driver.session.poller().bound().unwrap();
-    driver.step(Input::Restored);
-    assert_eq!(driver.session.end(), Some(End::Expired));
-    let restored = driver.now;
-    driver.callback(Callback::Unsigned);
-    driver.pull();
-    assert!(driver.now.since(restored) >= 5_000);
 }
 
 #[test]
