@@ -10,19 +10,18 @@ mod support;
 use fake::Fake;
 use idv_core::delivery::{self, Schedule};
 use idv_core::evidence::{Evidence, Verdict};
-use idv_core::fleet::FleetPolicy;
 use idv_core::http::Headers;
-use idv_core::provider::{Authenticity, Provider};
+use idv_core::provider::Provider;
 use idv_core::rules::Rules;
 use idv_core::session::End;
 use idv_core::store::{Commit, Journal, Record, Recorded, Save, Saved, SavedSession, Sessions, TooLarge};
 use idv_core::time::Span;
 use idv_ureq::{
-    Account, AccountRef, Builder, CallbackOutcome, CallbackRequest, Client, Clock, Driver, DriverError,
-    Event, Revision, SharedMemory, WaitError,
+    Account, AccountRef, Builder, CallbackOutcome, CallbackRequest, Client, Driver, DriverError, Event,
+    Revision, SharedMemory, WaitError,
 };
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -279,87 +278,6 @@ fn r15_a_callback_before_the_opening_is_recorded_and_applied_when_it_opens() {
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 0);
 }
 
-#[test]
-fn r17_callbacks_before_the_opening_or_under_an_alias_learned_later_are_applied_and_referred_to() {
-    let server = Script::new(&[("ab-1", &["id=ab-1 alias=flow-1 verdict=accepted"])]).serve();
-    let store = SharedMemory::default();
-    for (number, id) in [(1, "ab-1"), (2, "flow-1"), (3, "flow-2")] {
-        let body = format!("id={id} verdict=accepted");
-        let record = Record {
-            provider: "fake",
-            digest: [number; 32],
-            authenticity: Authenticity::Signed,
-            id: Some(id),
-            event: None,
-            remark: None,
-            received_unix_ms: 0,
-            body: body.as_bytes(),
-        };
-        store.clone().commit(&record).unwrap();
-    }
-    let world = World::with(provider(&server), |builder| {
-        builder.store(store.clone());
-    });
-    world.driver.open(world.account, "ab-1").unwrap();
-    let revision = world.revision();
-    assert_eq!((revision.verdict, revision.callbacks), (Verdict::Accepted, vec![2, 1]));
-    let left = store.clone().unapplied(0, 10).unwrap();
-    assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [3]);
-}
-
-#[test]
-fn r15_a_callback_with_an_endless_id_names_nobody_and_is_not_remembered() {
-    let server = Script::default().serve();
-    let store = SharedMemory::default();
-    // Recorded by an earlier process; the provider made up for these tests takes no such body any more.
-    let body = |letters: usize| format!("id={} verdict=accepted", "x".repeat(letters));
-    for (letters, digest) in [(1_024, [1; 32]), (1_025, [2; 32])] {
-        let body = body(letters);
-        let record = Record {
-            provider: "fake",
-            digest,
-            authenticity: Authenticity::Signed,
-            id: None,
-            event: None,
-            remark: None,
-            received_unix_ms: 0,
-            body: body.as_bytes(),
-        };
-        store.clone().commit(&record).unwrap();
-    }
-    let world = World::with(provider(&server), |builder| {
-        builder.store(store.clone());
-    });
-    world.driver.stop();
-    // The longer one is done with; the other waits for its opening.
-    let left = store.clone().unapplied(0, 10).unwrap();
-    assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [1]);
-}
-
-#[test]
-fn r16_a_revision_says_that_its_answer_carried_no_signature_after_a_crash_too() {
-    let script = Script::new(&[("ab-1", &["id=ab-1 verdict=accepted unsigned=1"])]);
-    let server = script.serve();
-    let store = SharedMemory::default();
-    let (taken, offered) = channel();
-    let first = World::with(provider(&server), |builder| {
-        builder.store(store.clone()).on_revision(move |revision| {
-            taken.send(revision.unsigned_answer).unwrap();
-            Err("not now".into())
-        });
-    });
-    first.driver.open(first.account, "ab-1").unwrap();
-    assert!(offered.recv_timeout(PATIENCE).unwrap());
-    drop(first);
-    let second = World::with(provider(&server), |builder| {
-        builder.store(store.clone());
-    });
-    assert!(second.revision().unsigned_answer);
-    script.set("ab-1", &[DECLINED]);
-    assert_eq!(second.callback("good", DECLINED), 200);
-    assert!(!second.revision().unsigned_answer, "this one's was signed");
-}
-
 /// Offered again at once, three times in all.
 fn quick() -> delivery::Policy {
     delivery::Policy {
@@ -406,32 +324,6 @@ fn g2_a_revision_that_was_not_taken_is_offered_again_under_the_same_key() {
 }
 
 #[test]
-fn r6_a_dead_letter_frees_the_next_revision() {
-    let script = Script::new(&[("ab-1", &[ACCEPTED])]);
-    let server = script.serve();
-    let (taken, revisions) = channel();
-    let world = World::with(provider(&server), |builder| {
-        builder.hand_over(quick()).on_revision(move |revision| match revision.number {
-            1 => Err("never".into()),
-            _ => {
-                taken.send(revision.clone()).unwrap();
-                Ok(())
-            }
-        });
-    });
-    world.driver.open(world.account, "ab-1").unwrap();
-    world.event(|event| match event {
-        Event::DeadLettered { number: 1, .. } => Some(()),
-        _ => None,
-    });
-    script.set("ab-1", &[DECLINED]);
-    assert_eq!(world.callback("good", DECLINED), 200);
-    let revision = revisions.recv_timeout(PATIENCE).unwrap();
-    assert_eq!((revision.number, revision.verdict), (2, Verdict::Declined));
-    assert_eq!(&revision.body[..], DECLINED.as_bytes());
-}
-
-#[test]
 fn g2_g9_after_a_crash_an_unconfirmed_revision_is_repeated_and_a_confirmed_one_is_not() {
     let script = Script::new(&[("ab-1", &[ACCEPTED]), ("ab-2", &["id=ab-2 verdict=declined"])]);
     let server = script.serve();
@@ -474,38 +366,6 @@ fn g2_g9_after_a_crash_an_unconfirmed_revision_is_repeated_and_a_confirmed_one_i
 fn confirmed(store: &SharedMemory, id: &str) -> Option<u32> {
     let sessions = store.clone().load(None, 10).unwrap();
     sessions.into_iter().find(|session| &*session.id == id).and_then(|session| session.confirmed)
-}
-
-#[test]
-fn r10_a_record_that_was_not_applied_before_a_crash_is_applied_after_it() {
-    let script = Script::new(&[("ab-1", &["", "id=ab-1 verdict=review"])]);
-    let server = script.serve();
-    let store = SharedMemory::default();
-    let first = World::with(provider(&server), |builder| {
-        builder.store(store.clone());
-    });
-    first.driver.open(first.account, "ab-1").unwrap();
-    assert_eq!(first.revision().verdict, Verdict::ReviewPending);
-    drop(first);
-    // The crash came between the commit and the session's step.
-    let record = Record {
-        provider: "fake",
-        digest: [7; 32],
-        authenticity: Authenticity::Signed,
-        id: Some("ab-1"),
-        event: None,
-        remark: None,
-        received_unix_ms: 0,
-        body: ACCEPTED.as_bytes(),
-    };
-    store.clone().commit(&record).unwrap();
-    script.set("ab-1", &[ACCEPTED]);
-    let second = World::with(provider(&server), |builder| {
-        builder.store(store.clone());
-    });
-    let revision = second.revision();
-    assert_eq!((revision.number, revision.verdict), (2, Verdict::Accepted));
-    assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 0);
 }
 
 /// A store whose saves fail and whose commits stall while they are told to.
@@ -616,39 +476,6 @@ fn saved_by_another(store: &SharedMemory, id: &str) {
 }
 
 #[test]
-fn g9_nothing_is_left_of_a_verification_taken_over_while_two_of_its_revisions_wait() {
-    let script = Script::new(&[("ab-1", &[ACCEPTED])]);
-    let server = script.serve();
-    let store = SharedMemory::default();
-    let (began, begins) = channel();
-    let (release, held) = channel::<()>();
-    let held = Mutex::new(held);
-    let world = World::with(provider(&server), |builder| {
-        // Room for one: what is left of the first keeps the second out.
-        let bounds = FleetPolicy { sessions: 1, ..FleetPolicy::default() };
-        builder.fleet(bounds).store(store.clone()).on_revision(move |_| {
-            began.send(()).unwrap();
-            let _ = held.lock().unwrap().recv_timeout(PATIENCE);
-            Ok(())
-        });
-    });
-    let verification = world.driver.open(world.account, "ab-1").unwrap();
-    begins.recv_timeout(PATIENCE).unwrap();
-    script.set("ab-1", &[DECLINED]);
-    assert_eq!(world.callback("good", DECLINED), 200);
-    let deadline = Instant::now() + PATIENCE;
-    while world.driver.status(verification).unwrap().unwrap().verdict != Some(Verdict::Declined) {
-        assert!(Instant::now() < deadline);
-        std::thread::yield_now();
-    }
-    saved_by_another(&store, "ab-1");
-    assert_eq!(world.callback("good", "id=ab-1 verdict=review"), 200);
-    world.event(|event| matches!(event, Event::TakenOver { .. }).then_some(()));
-    world.driver.open(world.account, "ab-2").unwrap();
-    drop(release);
-}
-
-#[test]
 fn stopping_interrupts_pulls_and_finishes_a_hand_over_under_way() {
     let silent = Server::new(|request, stream| {
         if request.ends_with(b"slow") {
@@ -720,21 +547,6 @@ fn cancelling_ends_a_verification_and_its_pulls() {
 }
 
 #[test]
-fn r17_the_reply_to_the_creation_is_the_first_evidence() {
-    let server = Server::new(|_, stream| {
-        answer(stream, "200 OK", "", ACCEPTED.as_bytes());
-        true
-    });
-    let world = World::new(&server);
-    let created =
-        Client::new().send(&support::post(&server.url("/create"), b"ab-1"), support::AMPLE).unwrap();
-    world.driver.open_created(world.account, "ab-1", created).unwrap();
-    let revision = world.revision();
-    assert_eq!((revision.number, revision.verdict), (1, Verdict::Accepted));
-    assert_eq!(&revision.body[..], ACCEPTED.as_bytes());
-}
-
-#[test]
 fn opening_twice_or_with_anothers_account_is_refused() {
     let server = Script::default().serve();
     let world = World::new(&server);
@@ -799,52 +611,5 @@ fn callbacks_are_received_over_tls() {
             support::post(&format!("https://localhost:{}/cb", address.port()), ACCEPTED.as_bytes());
         request.headers.push(("signature", signature.to_owned()));
         assert_eq!(client.send(&request, support::AMPLE).unwrap().status, status);
-    }
-}
-
-#[test]
-fn r12_an_expired_verification_names_the_callbacks_it_could_not_confirm() {
-    // The provider answers every pull with an outage.
-    let server = Server::new(|_, stream| {
-        answer(stream, "503 Service Unavailable", "", b"");
-        true
-    });
-    let clock = Manual::default();
-    let world = World::with(provider(&server), |builder| {
-        builder.clock(clock.clone());
-    });
-    let (driver, account) = (&world.driver, world.account);
-    let verification = driver.open(account, "ab-1").unwrap();
-    let fields = [("signature", &b"good"[..])];
-    let body = ACCEPTED.as_bytes();
-    let request = CallbackRequest { method: "POST", headers: Headers(&fields), body, received_at: None };
-    assert_eq!(driver.callback(account, &request).unwrap().status(), 200);
-    // An hour passes, a second at a time; asking for the status has the driver look at the clock.
-    for _ in 0..3_600 {
-        clock.0.fetch_add(1_000, Ordering::SeqCst);
-        if driver.status(verification).unwrap().unwrap().end.is_some() {
-            break;
-        }
-    }
-    let (end, unconfirmed, callbacks) = world.event(|event| match event {
-        Event::Ended { end, unconfirmed, unconfirmed_callbacks, .. } => {
-            Some((*end, *unconfirmed, unconfirmed_callbacks.clone()))
-        }
-        _ => None,
-    });
-    assert_eq!((end, unconfirmed, callbacks), (End::Expired, true, vec![1]));
-}
-
-/// A clock that stands still until it is moved.
-#[derive(Clone, Debug, Default)]
-struct Manual(Arc<AtomicU64>);
-
-impl Clock for Manual {
-    fn now(&self) -> idv_core::time::Instant {
-        idv_core::time::Instant::from_millis(1 + self.0.load(Ordering::SeqCst))
-    }
-
-    fn unix_ms(&self) -> u64 {
-        1_700_000_000_000 + self.0.load(Ordering::SeqCst)
     }
 }

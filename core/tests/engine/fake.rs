@@ -151,7 +151,7 @@ impl Provider for Fake {
             outcome,
             alias: body.and_then(|body| word(body, "alias")).map(str::to_owned),
             event: body.and_then(stated),
-            unsigned_answer: false,
+            unsigned_answer: body.is_some_and(|body| word(body, "unsigned").is_some()),
             diagnosis: (answer.status >= 400).then(|| format!("answered {}", answer.status)),
         }
     }

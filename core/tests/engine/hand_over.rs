@@ -133,3 +133,20 @@ fn r17_the_reply_to_the_creation_is_the_first_evidence() {
     assert_eq!(world.numbers("ab-1"), [(1, Verdict::Accepted)]);
     assert_eq!(world.given[0].body, body);
 }
+
+#[test]
+fn r16_a_revision_says_that_its_answer_carried_no_signature_after_a_crash_too() {
+    let mut world = World::new();
+    world.truth.insert("ab-1".to_owned(), "id=ab-1 verdict=accepted unsigned=1".to_owned());
+    world.refuses = true;
+    world.open("ab-1").unwrap();
+    world.settle();
+    world.crash();
+    world.refuses = false;
+    world.settle();
+    world.truth.insert("ab-1".to_owned(), says("ab-1", "declined"));
+    world.callback(Some("good"), &says("ab-1", "declined"));
+    world.settle_for(Span::secs(10));
+    let said: Vec<_> = world.given.iter().map(|given| (given.number, given.unsigned_answer)).collect();
+    assert_eq!(said, [(1, true), (1, true), (2, false)]);
+}

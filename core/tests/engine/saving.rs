@@ -159,3 +159,28 @@ fn cancelling_ends_and_forgetting_makes_room() {
     assert_eq!((world.engine.len(), world.engine.find("fake", "ab-1")), (0, None));
     assert_eq!(world.engine.status(key, world_now(&world)), None);
 }
+
+#[test]
+fn g9_nothing_is_left_of_a_verification_taken_over_while_two_of_its_revisions_wait() {
+    let mut world = World::new();
+    world.truth.insert("ab-1".to_owned(), says("ab-1", "accepted"));
+    world.open("ab-1").unwrap();
+    world.store_all();
+    world.run();
+    world.do_one(0);
+    world.store_all();
+    let offered = world.take_hand_over();
+    // The next one waits behind it (R6).
+    world.truth.insert("ab-1".to_owned(), says("ab-1", "declined"));
+    world.callback(Some("good"), &says("ab-1", "declined"));
+    world.settle_for(Span::secs(10));
+    saved_by_another(&world, "ab-1");
+    world.callback(Some("good"), &says("ab-1", "review"));
+    world.store_all();
+    assert_eq!(world.told(|event| matches!(event, Event::TakenOver { .. })), 1);
+    assert!(world.engine.is_empty());
+    // The application's word comes too late, and harms nobody.
+    world.give(offered, true);
+    world.settle_for(Span::mins(1));
+    assert_eq!(world.store.confirmed("ab-1"), 0);
+}

@@ -130,6 +130,7 @@ pub(crate) struct Given {
     pub(crate) verdict: Verdict,
     pub(crate) body: Vec<u8>,
     pub(crate) callbacks: Vec<u64>,
+    pub(crate) unsigned_answer: bool,
 }
 
 pub(crate) struct World {
@@ -268,6 +269,7 @@ impl World {
             verdict: revision.verdict,
             body: revision.body.to_vec(),
             callbacks: revision.callbacks.clone(),
+            unsigned_answer: revision.unsigned_answer,
         });
         let word = if takes { hand_over.taken() } else { hand_over.not_taken("not now".to_owned()) };
         self.complete(word);
