@@ -289,9 +289,7 @@ impl Host {
                 track.hand_over(revision, policies[verification.account], &verification.history);
                 self.hand_overs.push((key, revision.number));
             }
-            Action::Ended { .. }
-            | Action::CredentialsRefused { .. }
-            | Action::Crowded { .. } => {}
+            Action::Ended { .. } | Action::CredentialsRefused { .. } | Action::Crowded { .. } => {}
         }
     }
 
