@@ -2,7 +2,7 @@
 //! verifications in one task.
 //!
 //! Use it through the crate of your runtime, which has the same names: `idv-smol`, `idv-tokio`, `idv-async-std`. For another runtime
-//! implement [`Runtime`]: connect, listen, sleep, spawn.
+//! implement [`Runtime`]: resolve, connect, listen, accept, sleep, spawn.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

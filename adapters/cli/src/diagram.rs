@@ -16,6 +16,8 @@ use idv_core::{shareid, shufti};
 The machines: token, poller, budget, receipt, delivery, session, lifecycle-shareid, lifecycle-shufti.
 One is printed as Mermaid, all of them as Markdown with a Mermaid block each.
 
+Exit codes: 0 drawn, 2 there is no such machine.
+
 Example:
   idv diagram > MACHINES.md")]
 pub(crate) struct Arguments {

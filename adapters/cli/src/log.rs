@@ -44,8 +44,8 @@ impl Log {
             }
             Event::Crowded { provider, expected, deadline } => tracing::warn!(
                 provider,
-                "the limit of calls lets each verification be pulled only every {expected:?}, and the deadline is {deadline:?}; \
-                 raise --calls-per-minute if the account allows it"
+                "by the cadence and the limit of calls each verification is pulled only every {expected:?}, and the deadline is \
+                 {deadline:?}; raise --deadline, or lower --cadence and raise --calls-per-minute as far as the account allows"
             ),
             Event::HandOverFailed { provider, id, number, attempt, error } => {
                 tracing::warn!(provider, id = &**id, number, attempt, "a revision was not taken: {error}");

@@ -19,17 +19,24 @@ use std::time::Duration;
 /// How often the spinner and the signals are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What a watch prints, and how it ends.
+macro_rules! ending {
+    ($examples:literal) => {
+        concat!(
+            "One line is printed for each revision; it ends with the first one that settles: accepted, declined, cancelled, timed out or \
+             deleted.\nreview_pending is a revision that does not settle.\n\n",
+            "Exit codes: 0 a verdict was reached, declined included; 2 usage or configuration; 3 the deadline passed; 4 the credentials \
+             were refused; 5 no pull was ever answered; 130 interrupted.\n\n",
+            $examples
+        )
+    };
+}
+
 #[derive(clap::Args)]
-#[command(after_help = "\
-One line is printed for each revision; it ends with the first one that settles: accepted, declined, cancelled, timed out or deleted.
-review_pending is a revision that does not settle.
-
-Exit codes: 0 a verdict was reached, declined included; 2 usage or configuration; 3 the deadline passed; 4 the credentials were refused; \
-5 no pull was ever answered; 130 interrupted.
-
+#[command(after_help = ending!("\
 Examples:
   IDV_SHAREID_BUSINESS_HASH=… IDV_SHAREID_API_KEY=… idv watch shareid authenticate FLOW_ID --api-url https://api.example
-  IDV_SHUFTI_CLIENT_ID=… IDV_SHUFTI_SECRET_KEY=… idv watch shufti REFERENCE --deadline 30m --json")]
+  IDV_SHUFTI_CLIENT_ID=… IDV_SHUFTI_SECRET_KEY=… idv watch shufti REFERENCE --deadline 30m --json"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     verification: Which,
@@ -44,6 +51,9 @@ enum Which {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = ending!("\
+Example:
+  IDV_SHAREID_BUSINESS_HASH=… IDV_SHAREID_API_KEY=… idv watch shareid authenticate FLOW_ID --api-url https://api.example"))]
 struct Shareid {
     /// Which flow.
     #[arg(value_enum)]
@@ -59,6 +69,9 @@ struct Shareid {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = ending!("\
+Example:
+  IDV_SHUFTI_CLIENT_ID=… IDV_SHUFTI_SECRET_KEY=… idv watch shufti REFERENCE --deadline 30m --json"))]
 struct Shufti {
     /// The reference it was created with.
     #[arg(value_name = "REFERENCE")]

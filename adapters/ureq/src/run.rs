@@ -188,7 +188,9 @@ impl Run {
         let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
         let make = move |call: Call| {
             let ticket = call.ticket();
+            let span = tracing::debug_span!("call", provider = call.provider_name(), id = call.id());
             let made = catch_unwind(AssertUnwindSafe(|| {
+                let _entered = span.enter();
                 let answer =
                     call.within(clock.now()).and_then(|within| transport.send(&call.request(), within));
                 call.answered(answer, clock.unix_ms())
@@ -216,6 +218,9 @@ impl Run {
                 return hand_over.withdrawn();
             }
             let _inside = Inside::enter();
+            let (provider, id, number) = hand_over.key();
+            let span = tracing::debug_span!("hand_over", provider, id, number, attempt = hand_over.attempt());
+            let _entered = span.enter();
             match catch_unwind(AssertUnwindSafe(|| handler(&hand_over.revision()))) {
                 Ok(Ok(())) => hand_over.taken(),
                 Ok(Err(error)) => hand_over.not_taken(error.to_string()),

@@ -104,7 +104,7 @@ pub enum Event {
         /// The provider's name.
         provider: &'static str,
     },
-    /// So many verifications are open that each is pulled fewer than three times before its deadline (R13).
+    /// So many verifications are open, or their cadence is so slow, that each is pulled fewer than three times before its deadline (R13).
     Crowded {
         /// The provider's name.
         provider: &'static str,

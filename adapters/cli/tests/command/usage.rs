@@ -76,9 +76,22 @@ fn every_help_text_names_its_exit_codes() {
     for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "130 "] {
         assert!(ran.stdout.lines().any(|line| line.trim_start().starts_with(code)), "{code}");
     }
-    for command in ["demo", "watch", "listen", "verify", "sandbox", "trigger"] {
-        let help = Ran::of(bare(&[command, "--help"])).exits(0).stdout;
+    let commands = [
+        "demo",
+        "watch",
+        "watch shareid",
+        "watch shufti",
+        "listen",
+        "verify",
+        "sandbox",
+        "trigger",
+        "diagram",
+    ];
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = Ran::of(bare(&words)).exits(0).stdout;
         assert!(help.contains("xit code"), "{command}: {help}");
+        assert!(command == "demo" || help.contains("Example"), "{command}: {help}");
     }
     assert!(Ran::of(bare(&["--version"])).exits(0).stdout.starts_with("idv "));
 }
