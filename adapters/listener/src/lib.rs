@@ -33,6 +33,8 @@
 //! ```
 //!
 //! Logs carry the method, the path without its query, the status and durations; never header values, bodies or addresses.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod callbacks;
 mod config;
