@@ -1,11 +1,12 @@
 //! Callbacks on their way to the session that they name, or to nobody yet.
 
 use super::beside::Beside;
+use super::performing::Fed;
 use super::reception::Arrived;
 use super::report::{Body, Event};
 use super::storing::{Job, Lookup};
 use super::task::Task;
-use super::{Engine, Fed, Moment};
+use super::{Engine, Moment};
 use crate::evidence::{Callback, Evidence, Verdict};
 use crate::fleet::{Key, Routed};
 use crate::lifecycle::{self, Channel, Deviation};

@@ -18,7 +18,9 @@
 mod account;
 mod beside;
 mod callbacks;
+mod calls;
 mod hand_over;
+mod performing;
 pub mod reception;
 mod report;
 mod restore;
@@ -33,28 +35,25 @@ pub use restore::RestoreError;
 pub use storing::StoreTask;
 pub use task::{Call, Completion, Task, Ticket};
 
-use crate::delivery::{self, Delivery, Schedule, Success};
-use crate::evidence::{Evidence, FaultKind, Outcome, Report};
+use crate::delivery::{self, Schedule, Success};
+use crate::evidence::{Evidence, Outcome, Report};
 use crate::fleet::{AccountId, Action, At, DoorId, Fleet, FleetPolicy, Key, OpenError, Wake};
-use crate::http::{Failure, Received};
-use crate::lifecycle::Channel;
+use crate::http::Received;
 use crate::machine::{Describe, Disposition};
 use crate::poller::Class;
-use crate::provider::{Provider, PullAnswer, TokenAnswer};
-use crate::secret::Secret;
+use crate::provider::Provider;
 use crate::time::{Instant, Span};
 use account::{Entry, door_of, label};
-use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use beside::{Beside, HandingOver, Held, Kept};
+use beside::Beside;
 use callbacks::{Lookups, Record};
 use core::fmt;
 use core::time::Duration;
-use task::{Done, Purpose};
+use performing::Fed;
+use task::Done;
 use zeroize::Zeroizing;
 
 /// How a revision that the application did not take is offered again, unless chosen otherwise: eight attempts over about three hours.
@@ -203,13 +202,6 @@ pub struct Engine {
     callback_window: Option<Span>,
     /// When the engine last ran: on the driver's clock, and on the wall clock.
     last_run: Option<(Instant, u64)>,
-}
-
-/// The body that is fed in with an input, should the fleet want it kept.
-struct Fed<'a> {
-    evidence: Evidence,
-    unsigned_answer: bool,
-    body: &'a Body,
 }
 
 impl Engine {
@@ -516,279 +508,6 @@ impl Engine {
         }
     }
 
-    fn pulled(
-        &mut self,
-        m: &mut Moment,
-        (key, op, generation): (Key, u32, u32),
-        answer: PullAnswer,
-        body: &Body,
-        reached: bool,
-        out: &mut dyn FnMut(Task),
-    ) {
-        let PullAnswer { outcome, alias, event, unsigned_answer, diagnosis } = answer;
-        let Some(beside) = self.sessions.get(&key) else { return };
-        let (account, id) = (beside.account, Arc::clone(&beside.id));
-        let provider = self.provider_name(account);
-        let told = diagnosis.clone();
-        out(Task::Tell(Event::Pulled {
-            provider,
-            id,
-            op,
-            outcome,
-            reached,
-            unsigned_answer,
-            diagnosis: told,
-        }));
-        if let Some(event) = event {
-            self.seen(m, key, event, Channel::Status, Evidence::Pulled, out);
-        }
-        let mut actions = Vec::new();
-        let taken =
-            self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
-        if let Some(beside) = self.sessions.get_mut(&key) {
-            beside.reached |= reached;
-            match taken {
-                Disposition::Applied | Disposition::NoOp => {
-                    beside.diagnosis = diagnosis;
-                    beside.outcome = Some(outcome);
-                }
-                // Nobody waited for it any more; what came of the others says more.
-                Disposition::Stale | Disposition::Illegal => {}
-            }
-        }
-        if let Some(alias) = alias {
-            let learned = self.fleet.learn_alias(m.at(), key, &alias, &mut |action| actions.push(action));
-            if learned == Disposition::Applied {
-                if let Some(beside) = self.sessions.get_mut(&key) {
-                    beside.alias = Some((&*alias).into());
-                }
-                self.take_unknown(key, provider, &alias);
-            }
-        }
-        let awaits = self.fleet.session(key).is_some_and(|session| session.poller().is_demanded());
-        if !awaits
-            && !matches!(outcome, Outcome::Failed(_) | Outcome::Refused)
-            && let Some(beside) = self.sessions.get_mut(&key)
-        {
-            beside.confirmed();
-        }
-        self.perform(m, actions, Some(Fed { evidence: Evidence::Pulled, unsigned_answer, body }), out);
-    }
-
-    fn token(
-        &mut self,
-        m: &mut Moment,
-        account: AccountId,
-        op: u32,
-        answer: TokenAnswer,
-        out: &mut dyn FnMut(Task),
-    ) {
-        let mut actions = Vec::new();
-        let mut sink = |action| actions.push(action);
-        let at = m.at();
-        match answer {
-            TokenAnswer::Received { token, ttl } => {
-                if self.fleet.token_received(at, account, op, ttl, &mut sink) == Disposition::Applied
-                    && let Some(entry) = self.accounts.get_mut(&account)
-                {
-                    entry.trouble = None;
-                    entry.token = Some((op, token));
-                }
-            }
-            TokenAnswer::Refused { diagnosis } => {
-                self.no_token(account, true, diagnosis, out);
-                let _ = self.fleet.token_refused(at, account, op, &mut sink);
-            }
-            TokenAnswer::Failed { fault, diagnosis } => {
-                self.no_token(account, false, diagnosis, out);
-                let _ = self.fleet.token_failed(at, account, op, fault, &mut sink);
-            }
-        }
-        self.perform(m, actions, None, out);
-    }
-
-    fn no_token(
-        &mut self,
-        account: AccountId,
-        refused: bool,
-        diagnosis: Option<String>,
-        out: &mut dyn FnMut(Task),
-    ) {
-        if let Some(account) = self.accounts.get_mut(&account) {
-            account.trouble.clone_from(&diagnosis);
-        }
-        let provider = self.provider_name(account);
-        out(Task::Tell(Event::NoToken { provider, refused, diagnosis }));
-    }
-
-    /// Performs what the fleet asked for, in order; what belongs to a session that is not saved yet is held back (G9).
-    fn perform(
-        &mut self,
-        m: &mut Moment,
-        actions: Vec<Action>,
-        fed: Option<Fed<'_>>,
-        out: &mut dyn FnMut(Task),
-    ) {
-        // Bodies first, so that a save of the same step contains them.
-        for action in &actions {
-            match action {
-                Action::Keep { key, content } => {
-                    if let (Some(beside), Some(fed)) = (self.sessions.get_mut(key), &fed) {
-                        let &Fed { evidence, unsigned_answer, body } = fed;
-                        let body = Arc::clone(body);
-                        beside.latest.put(Some(Kept { content: *content, evidence, unsigned_answer, body }));
-                    }
-                }
-                Action::HandOver { key, revision } => {
-                    if let Some(beside) = self.sessions.get_mut(key) {
-                        beside.issue(revision.content);
-                    }
-                }
-                Action::Save { .. }
-                | Action::RequestToken { .. }
-                | Action::Pull { .. }
-                | Action::Ended { .. }
-                | Action::CredentialsRefused { .. }
-                | Action::Crowded { .. } => {}
-            }
-        }
-        let mut to_save = Vec::new();
-        for action in actions {
-            if let Action::Save { key, .. } = action {
-                self.want_save(key);
-                if !to_save.contains(&key) {
-                    to_save.push(key);
-                }
-                continue;
-            }
-            let token = self.single_use_token(m, &action);
-            let waits = session_of(&action)
-                .and_then(|key| self.sessions.get_mut(&key))
-                .filter(|beside| beside.saving.is_owed());
-            match waits {
-                Some(beside) => {
-                    let number = beside.saving.wanted;
-                    if let Action::Pull { .. } = action {
-                        // The one before it is over, or this one would not have been granted.
-                        beside.held.retain(|held| !matches!(held.action, Action::Pull { .. }));
-                    }
-                    beside.held.push_back(Held { number, action, asked: m.now, token });
-                }
-                None => self.start(m, action, m.now, token, out),
-            }
-        }
-        for key in to_save {
-            self.save_owed(m, key, out);
-        }
-    }
-
-    /// Starts what waited for a save that is done.
-    fn start_released(&mut self, m: &mut Moment, key: Key, out: &mut dyn FnMut(Task)) {
-        while let Some(Held { action, asked, token, .. }) =
-            self.sessions.get_mut(&key).and_then(Beside::release)
-        {
-            self.start(m, action, asked, token, out);
-        }
-    }
-
-    /// The token that only this pull may carry.
-    fn single_use_token(&mut self, m: &mut Moment, action: &Action) -> Option<Secret> {
-        let Action::Pull { account, generation, .. } = action else { return None };
-        let spent = self.fleet.usable_token(m.at(), *account) != Some(*generation);
-        let entry = self.accounts.get_mut(account)?;
-        entry.token.take_if(|(held, _)| spent && held == generation).map(|(_, token)| token)
-    }
-
-    /// Starts one action, asked for at `asked`; its completion comes as an input.
-    fn start(
-        &mut self,
-        m: &mut Moment,
-        action: Action,
-        asked: Instant,
-        token: Option<Secret>,
-        out: &mut dyn FnMut(Task),
-    ) {
-        match action {
-            Action::Save { .. } | Action::Keep { .. } => {}
-            Action::RequestToken { account, op, within } => {
-                self.ask_token(account, op, asked.after(within), out)
-            }
-            Action::Pull { key, op, account, generation, within } => {
-                self.pull(m, (key, op, generation), account, token, asked.after(within), out);
-            }
-            Action::HandOver { key, revision } => {
-                if let Some(beside) = self.sessions.get_mut(&key) {
-                    let delivery = Delivery::new();
-                    beside.hand_over =
-                        Some(Box::new(HandingOver { revision, delivery, due: None, taken: false }));
-                    self.step_hand_over(m, key, delivery::Input::Tick, out);
-                }
-            }
-            Action::Ended { key, end, unconfirmed } => {
-                let Some(beside) = self.sessions.get(&key) else { return };
-                out(Task::Tell(Event::Ended {
-                    provider: self.provider_name(beside.account),
-                    id: Arc::clone(&beside.id),
-                    end,
-                    unconfirmed,
-                    unconfirmed_callbacks: beside.unconfirmed(),
-                    reached: beside.reached,
-                    diagnosis: self
-                        .diagnosis(beside)
-                        .or_else(|| beside.outcome.and_then(Outcome::why_not_settled).map(str::to_owned)),
-                }));
-            }
-            Action::CredentialsRefused { account } => {
-                let provider = self.provider_name(account);
-                out(Task::Tell(Event::CredentialsRefused { provider }));
-            }
-            Action::Crowded { account, expected, deadline } => {
-                let provider = self.provider_name(account);
-                out(Task::Tell(Event::Crowded { provider, expected, deadline }));
-            }
-        }
-    }
-
-    fn pull(
-        &mut self,
-        m: &mut Moment,
-        (key, op, generation): (Key, u32, u32),
-        account: AccountId,
-        token: Option<Secret>,
-        until: Instant,
-        out: &mut dyn FnMut(Task),
-    ) {
-        let (Some(beside), Some(entry)) = (self.sessions.get(&key), self.accounts.get(&account)) else {
-            return;
-        };
-        let awaited = self.fleet.session(key).and_then(|session| session.poller().in_flight());
-        // It waited for the store, and nobody waits for it any more: cancelled, or too late.
-        if self.stopping || awaited != Some(op) {
-            return;
-        }
-        let shared =
-            || entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token.clone());
-        let token = token.or_else(shared);
-        let purpose = Purpose::Pull { key, op, generation, id: Arc::clone(&beside.id) };
-        if generation != 0 && token.is_none() {
-            // It waited for the store, and the token was refused or replaced meanwhile.
-            let diagnosis = "not sent: its token was replaced meanwhile".to_owned();
-            let failure = Failure { kind: FaultKind::TimedOut, diagnosis };
-            return self.at_once.push_back(Ticket(purpose).failed(failure));
-        }
-        let call = Call { purpose, provider: Arc::clone(&entry.provider), token, until };
-        match call.within(m.now) {
-            Ok(_) => out(Task::Call(call)),
-            Err(failure) => self.at_once.push_back(call.ticket().failed(failure)),
-        }
-    }
-
-    fn ask_token(&mut self, account: AccountId, op: u32, until: Instant, out: &mut dyn FnMut(Task)) {
-        let Some(entry) = self.accounts.get(&account).filter(|_| !self.stopping) else { return };
-        let (purpose, provider) = (Purpose::Token { account, op }, Arc::clone(&entry.provider));
-        out(Task::Call(Call { purpose, provider, token: None, until }));
-    }
-
     /// Where nobody ran the engine for longer than the provider repeats a callback, some may be lost: the computer slept, or the driver stood
     /// still (R9). The wall clock is asked too, for a clock that stands still while the computer sleeps.
     fn notice_time_asleep(&mut self, m: &Moment, out: &mut dyn FnMut(Task)) {
@@ -847,16 +566,5 @@ impl fmt::Debug for Engine {
             .field("accounts", &self.accounts.len())
             .field("sessions", &self.sessions.len())
             .finish_non_exhaustive()
-    }
-}
-
-const fn session_of(action: &Action) -> Option<Key> {
-    match action {
-        Action::Save { key, .. }
-        | Action::Pull { key, .. }
-        | Action::Keep { key, .. }
-        | Action::HandOver { key, .. }
-        | Action::Ended { key, .. } => Some(*key),
-        Action::RequestToken { .. } | Action::CredentialsRefused { .. } | Action::Crowded { .. } => None,
     }
 }

@@ -1,0 +1,179 @@
+//! The calls to providers: what a pull and a token request carry, and what their answers come to.
+
+use super::performing::Fed;
+use super::report::{Body, Event};
+use super::task::{Call, Purpose, Task, Ticket};
+use super::{Engine, Moment};
+use crate::evidence::{Evidence, FaultKind, Outcome};
+use crate::fleet::{AccountId, Action, Key};
+use crate::http::Failure;
+use crate::lifecycle::Channel;
+use crate::machine::Disposition;
+use crate::provider::{PullAnswer, TokenAnswer};
+use crate::secret::Secret;
+use crate::time::Instant;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Engine {
+    pub(super) fn pulled(
+        &mut self,
+        m: &mut Moment,
+        (key, op, generation): (Key, u32, u32),
+        answer: PullAnswer,
+        body: &Body,
+        reached: bool,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let PullAnswer { outcome, alias, event, unsigned_answer, diagnosis } = answer;
+        let Some(beside) = self.sessions.get(&key) else { return };
+        let (account, id) = (beside.account, Arc::clone(&beside.id));
+        let provider = self.provider_name(account);
+        let told = diagnosis.clone();
+        out(Task::Tell(Event::Pulled {
+            provider,
+            id,
+            op,
+            outcome,
+            reached,
+            unsigned_answer,
+            diagnosis: told,
+        }));
+        if let Some(event) = event {
+            self.seen(m, key, event, Channel::Status, Evidence::Pulled, out);
+        }
+        let mut actions = Vec::new();
+        let taken =
+            self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
+        if let Some(beside) = self.sessions.get_mut(&key) {
+            beside.reached |= reached;
+            match taken {
+                Disposition::Applied | Disposition::NoOp => {
+                    beside.diagnosis = diagnosis;
+                    beside.outcome = Some(outcome);
+                }
+                // Nobody waited for it any more; what came of the others says more.
+                Disposition::Stale | Disposition::Illegal => {}
+            }
+        }
+        if let Some(alias) = alias {
+            let learned = self.fleet.learn_alias(m.at(), key, &alias, &mut |action| actions.push(action));
+            if learned == Disposition::Applied {
+                if let Some(beside) = self.sessions.get_mut(&key) {
+                    beside.alias = Some((&*alias).into());
+                }
+                self.take_unknown(key, provider, &alias);
+            }
+        }
+        let awaits = self.fleet.session(key).is_some_and(|session| session.poller().is_demanded());
+        if !awaits
+            && !matches!(outcome, Outcome::Failed(_) | Outcome::Refused)
+            && let Some(beside) = self.sessions.get_mut(&key)
+        {
+            beside.confirmed();
+        }
+        self.perform(m, actions, Some(Fed { evidence: Evidence::Pulled, unsigned_answer, body }), out);
+    }
+
+    pub(super) fn token(
+        &mut self,
+        m: &mut Moment,
+        account: AccountId,
+        op: u32,
+        answer: TokenAnswer,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let mut actions = Vec::new();
+        let mut sink = |action| actions.push(action);
+        let at = m.at();
+        match answer {
+            TokenAnswer::Received { token, ttl } => {
+                if self.fleet.token_received(at, account, op, ttl, &mut sink) == Disposition::Applied
+                    && let Some(entry) = self.accounts.get_mut(&account)
+                {
+                    entry.trouble = None;
+                    entry.token = Some((op, token));
+                }
+            }
+            TokenAnswer::Refused { diagnosis } => {
+                self.no_token(account, true, diagnosis, out);
+                let _ = self.fleet.token_refused(at, account, op, &mut sink);
+            }
+            TokenAnswer::Failed { fault, diagnosis } => {
+                self.no_token(account, false, diagnosis, out);
+                let _ = self.fleet.token_failed(at, account, op, fault, &mut sink);
+            }
+        }
+        self.perform(m, actions, None, out);
+    }
+
+    fn no_token(
+        &mut self,
+        account: AccountId,
+        refused: bool,
+        diagnosis: Option<String>,
+        out: &mut dyn FnMut(Task),
+    ) {
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.trouble.clone_from(&diagnosis);
+        }
+        let provider = self.provider_name(account);
+        out(Task::Tell(Event::NoToken { provider, refused, diagnosis }));
+    }
+
+    /// The token that only this pull may carry.
+    pub(super) fn single_use_token(&mut self, m: &mut Moment, action: &Action) -> Option<Secret> {
+        let Action::Pull { account, generation, .. } = action else { return None };
+        let spent = self.fleet.usable_token(m.at(), *account) != Some(*generation);
+        let entry = self.accounts.get_mut(account)?;
+        entry.token.take_if(|(held, _)| spent && held == generation).map(|(_, token)| token)
+    }
+
+    pub(super) fn pull(
+        &mut self,
+        m: &mut Moment,
+        (key, op, generation): (Key, u32, u32),
+        account: AccountId,
+        token: Option<Secret>,
+        until: Instant,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let (Some(beside), Some(entry)) = (self.sessions.get(&key), self.accounts.get(&account)) else {
+            return;
+        };
+        let awaited = self.fleet.session(key).and_then(|session| session.poller().in_flight());
+        // It waited for the store, and nobody waits for it any more: cancelled, or too late.
+        if self.stopping || awaited != Some(op) {
+            return;
+        }
+        let shared =
+            || entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token.clone());
+        let token = token.or_else(shared);
+        let purpose = Purpose::Pull { key, op, generation, id: Arc::clone(&beside.id) };
+        if generation != 0 && token.is_none() {
+            // It waited for the store, and the token was refused or replaced meanwhile.
+            let diagnosis = "not sent: its token was replaced meanwhile".to_owned();
+            let failure = Failure { kind: FaultKind::TimedOut, diagnosis };
+            return self.at_once.push_back(Ticket(purpose).failed(failure));
+        }
+        let call = Call { purpose, provider: Arc::clone(&entry.provider), token, until };
+        match call.within(m.now) {
+            Ok(_) => out(Task::Call(call)),
+            Err(failure) => self.at_once.push_back(call.ticket().failed(failure)),
+        }
+    }
+
+    pub(super) fn ask_token(
+        &mut self,
+        account: AccountId,
+        op: u32,
+        until: Instant,
+        out: &mut dyn FnMut(Task),
+    ) {
+        let Some(entry) = self.accounts.get(&account).filter(|_| !self.stopping) else { return };
+        let (purpose, provider) = (Purpose::Token { account, op }, Arc::clone(&entry.provider));
+        out(Task::Call(Call { purpose, provider, token: None, until }));
+    }
+}
