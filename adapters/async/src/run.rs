@@ -113,6 +113,8 @@ pub(crate) struct Run<R> {
     /// Who waits to hear what became of an opening.
     opening: BTreeMap<Key, Sender<Result<Opened, OpenError>>>,
     timer: Option<(Instant, BoxFuture<'static, ()>)>,
+    /// Steps since others on this thread had their turn.
+    in_a_row: u32,
     /// What the engine asked for, until it is started.
     tasks: Vec<Task>,
 }
@@ -131,6 +133,7 @@ impl<R: Runtime> Run<R> {
             completions: Box::pin(completions),
             opening: BTreeMap::new(),
             timer: None,
+            in_a_row: 0,
             tasks: asked,
         };
         run.start_tasks();
@@ -259,6 +262,12 @@ impl<R: Runtime> Run<R> {
 
     /// Waits for what comes first.
     async fn next(&mut self, wake: Wake) -> Came {
+        self.in_a_row += 1;
+        if self.in_a_row >= WORK {
+            // However much there is to do, others on this thread have their turn: timers, sockets, other tasks.
+            self.in_a_row = 0;
+            give_way().await;
+        }
         match wake {
             Wake::More => {}
             Wake::At(at) => self.set_timer(at),
@@ -345,6 +354,19 @@ impl<R> Drop for Run<R> {
         self.parts.receiving.break_off();
         self.parts.observers.close();
     }
+}
+
+/// Lets whoever else runs on this thread have a turn.
+pub(crate) async fn give_way() {
+    let mut given = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// One exchange. A codec or a transport that panics costs its own call.

@@ -37,6 +37,7 @@ on_every_runtime! {
     opening_twice_or_with_anothers_account_is_refused
     a_driver_whose_last_handle_is_dropped_ends
     events_come_as_a_stream_that_ends_with_the_driver
+    whoever_shares_the_thread_has_a_turn_however_much_is_asked
 }
 
 async fn g1_one_verification_is_waited_for_in_five_lines<R: Runtime + Default>() {
@@ -500,4 +501,41 @@ async fn events_come_as_a_stream_that_ends_with_the_driver<R: Runtime + Default>
     assert_eq!(unread.missed(), 0);
     assert_eq!(soon::<R, _>(unread.collect::<Vec<_>>()).await.len(), 3);
     assert!(soon::<R, _>(world.driver.events().next()).await.is_none(), "nothing happens any more");
+}
+
+async fn whoever_shares_the_thread_has_a_turn_however_much_is_asked<R: Runtime + Default>() {
+    let server = Script::default().serve();
+    let world = World::<R>::new(&server).await;
+    let verification = world.driver.open(world.account, "ab-1").await.unwrap();
+    let enough = Arc::new(AtomicBool::new(false));
+    let began = Instant::now();
+    let asking: Vec<_> = (0..2)
+        .map(|_| {
+            let (driver, enough) = (world.driver.clone(), Arc::clone(&enough));
+            std::thread::spawn(move || {
+                // Until the others had their turn; they must not have to wait for this end.
+                while !enough.load(Ordering::SeqCst) && began.elapsed() < common::PATIENCE / 2 {
+                    ::smol::block_on(driver.hint(verification)).unwrap();
+                }
+                enough.load(Ordering::SeqCst)
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        R::default().sleep(Duration::from_millis(5)).await;
+    }
+    enough.store(true, Ordering::SeqCst);
+    // Not by joining them: what they wait for runs on this thread.
+    soon::<R, _>(async {
+        while !asking.iter().all(std::thread::JoinHandle::is_finished) {
+            R::default().sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    for asking in asking {
+        assert!(
+            asking.join().unwrap(),
+            "whoever shares the thread had no turn for as long as there were questions"
+        );
+    }
 }

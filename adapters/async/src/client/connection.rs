@@ -2,11 +2,10 @@
 //! client, so that all adapters read an answer alike.
 
 use super::buffer::{Buffer, room_for};
+use crate::run::give_way;
 use futures_util::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use http::Response;
-use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
 use ureq_proto::{BodyMode, Error};
@@ -157,15 +156,7 @@ impl Connection {
     async fn fill(&mut self) -> io::Result<usize> {
         if self.ready_reads >= FAIR {
             self.ready_reads = 0;
-            let mut yielded = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut yielded, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
+            give_way().await;
         }
         self.ready_reads += 1;
         let count = self.stream.read(self.input.room()).await?;
@@ -229,8 +220,9 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use std::collections::VecDeque;
+    use std::future::poll_fn;
     use std::pin::Pin;
-    use std::task::Context;
+    use std::task::{Context, Poll};
 
     /// Gives its pieces one by one, with or without a wait before each, and then the end. Swallows what is written.
     struct Pieces(VecDeque<(bool, Vec<u8>)>);
