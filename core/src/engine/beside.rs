@@ -156,6 +156,8 @@ pub(super) struct Beside {
     pub(super) writer: u64,
     /// The version that the store has; 0 before the first save.
     pub(super) version: u64,
+    /// It came from the store, and was not saved since.
+    pub(super) taken_over: bool,
     /// The body of the revision that awaits its confirmation.
     pub(super) issued: Slot,
     /// The body of the newest verdict, while it is not the issued one's.
@@ -187,6 +189,7 @@ impl Beside {
             alias: None,
             writer,
             version: 0,
+            taken_over: false,
             issued: Slot::default(),
             latest: Slot::default(),
             applied: Vec::new(),
@@ -275,6 +278,7 @@ impl Beside {
     /// Everything up to this step is saved, as this version.
     pub(super) fn saved(&mut self, number: u32, version: u64) {
         self.version = version;
+        self.taken_over = false;
         self.saving.done = number;
         self.saving.contested = false;
     }

@@ -1,17 +1,18 @@
 //! Giving revisions to the application: when, and how often, is the delivery machine's.
 
-use super::beside::Kept;
+use super::beside::{HandingOver, Kept};
 use super::report::{Body, Event, Revision};
 use super::storing::Job;
 use super::task::{Completion, Done, Task};
 use super::{Engine, Moment, Timer};
-use crate::delivery;
+use crate::delivery::{self, Delivery};
 use crate::evidence::Verdict;
 use crate::fleet::Key;
 use crate::machine::{Cx, Machine, Next};
 use crate::provider::{Provider, Unreadable};
 use crate::session;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -108,6 +109,37 @@ impl fmt::Debug for HandOver {
 }
 
 impl Engine {
+    pub(super) fn begin_hand_over(
+        &mut self,
+        m: &mut Moment,
+        key: Key,
+        revision: session::Revision,
+        out: &mut dyn FnMut(Task),
+    ) {
+        self.drop_other_hand_over(key);
+        // One under way is of this revision: the session was read from the store again meanwhile.
+        if let Some(beside) = self.sessions.get_mut(&key)
+            && beside.hand_over.is_none()
+        {
+            let delivery = Delivery::new();
+            beside.hand_over = Some(Box::new(HandingOver { revision, delivery, due: None, taken: false }));
+            self.step_hand_over(m, key, delivery::Input::Tick, out);
+        }
+    }
+
+    /// Lets go of a hand-over of another revision than the session awaits now.
+    pub(super) fn drop_other_hand_over(&mut self, key: Key) {
+        let awaited = self.fleet.session(key).and_then(session::Session::awaiting_hand_over);
+        if let Some(beside) = self.sessions.get_mut(&key)
+            && let Some(other) = beside
+                .hand_over
+                .take_if(|under_way| awaited.map(|it| it.number) != Some(under_way.revision.number))
+            && let Some(due) = other.due
+        {
+            self.timers.remove(&(due, key, Timer::HandOver));
+        }
+    }
+
     pub(super) fn step_hand_over(
         &mut self,
         m: &mut Moment,

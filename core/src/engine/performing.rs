@@ -1,16 +1,14 @@
 //! What the fleet asks for, put into effect: at once, or once the step that asked for it is saved (G9).
 
-use super::beside::{Beside, HandingOver, Held, Kept};
+use super::beside::{Beside, Held, Kept};
 use super::report::{Body, Event};
 use super::task::Task;
 use super::{Engine, Moment};
-use crate::delivery::{self, Delivery};
 use crate::evidence::{Evidence, Outcome};
 use crate::fleet::{Action, Key};
 use crate::secret::Secret;
 use crate::time::Instant;
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -109,14 +107,7 @@ impl Engine {
             Action::Pull { key, op, account, generation, within } => {
                 self.pull(m, (key, op, generation), account, token, asked.after(within), out);
             }
-            Action::HandOver { key, revision } => {
-                if let Some(beside) = self.sessions.get_mut(&key) {
-                    let delivery = Delivery::new();
-                    beside.hand_over =
-                        Some(Box::new(HandingOver { revision, delivery, due: None, taken: false }));
-                    self.step_hand_over(m, key, delivery::Input::Tick, out);
-                }
-            }
+            Action::HandOver { key, revision } => self.begin_hand_over(m, key, revision, out),
             Action::Ended { key, end, unconfirmed } => {
                 let Some(beside) = self.sessions.get(&key) else { return };
                 out(Task::Tell(Event::Ended {

@@ -2,13 +2,13 @@
 
 use super::beside::{Beside, Kept, Slot};
 use super::callbacks::Named;
-use super::report::{Event, Opening};
+use super::report::Event;
 use super::task::Task;
 use super::{Engine, Moment};
 use crate::fleet::{AccountId, Action, Key, OpenError, Stored};
 use crate::lifecycle::Lifecycle;
 use crate::provider::Checked;
-use crate::session::{Session, Snapshot};
+use crate::session::{End, Session, Snapshot};
 use crate::store::{Journal, Recorded, SavedSession, Sessions};
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -136,7 +136,7 @@ impl Engine {
         Ok(key)
     }
 
-    /// Puts a stored session in the place of the one that was just opened.
+    /// Puts a stored session in the place of the one that was just opened, or that was taken over before the store had this of it.
     pub(super) fn replace(
         &mut self,
         m: &mut Moment,
@@ -146,15 +146,18 @@ impl Engine {
         out: &mut dyn FnMut(Task),
     ) {
         let mut actions = Vec::new();
+        let cancelled = self.fleet.session(key).and_then(Session::end) == Some(End::Cancelled);
         let _ = self.fleet.replace(m.at(), key, stored(&saved, &taken), &mut |action| actions.push(action));
         if let Some(beside) = self.sessions.get_mut(&key) {
             // What the other session asked for is not awaited any more.
             beside.held.clear();
             beside.saving.done = beside.saving.wanted;
         }
-        self.tell_brought_back(key, out);
-        self.opened(key, Opening::BroughtBack, out);
+        if cancelled {
+            self.fleet.cancel(m.at(), key, &mut |action| actions.push(action));
+        }
         self.go_on(m, key, saved, &taken, actions, out);
+        self.drop_other_hand_over(key);
     }
 
     /// A session that was named is driven again, if it ended and nobody else drives it.
@@ -174,7 +177,7 @@ impl Engine {
         out(Task::Tell(Event::LeftInStore { provider, id, problem }));
     }
 
-    fn tell_brought_back(&self, key: Key, out: &mut dyn FnMut(Task)) {
+    pub(super) fn tell_brought_back(&self, key: Key, out: &mut dyn FnMut(Task)) {
         if let Some(beside) = self.sessions.get(&key) {
             let provider = self.provider_name(beside.account);
             out(Task::Tell(Event::BroughtBack { provider, id: Arc::clone(&beside.id) }));
@@ -195,6 +198,7 @@ impl Engine {
         let awaited = taken.session.awaiting_hand_over();
         if let Some(beside) = self.sessions.get_mut(&key) {
             beside.version = saved.version;
+            beside.taken_over = true;
             beside.alias = saved.alias.as_deref().map(Into::into);
             beside.lifecycle = taken.lifecycle;
             let kept = |kept, content| Some(Kept::restored(kept, content));

@@ -268,9 +268,15 @@ impl Engine {
             beside.version = saved.version;
             return self.save_owed(m, key, out);
         }
-        let is_new = beside.version == 0;
+        let (is_new, taken_over) = (beside.version == 0, beside.taken_over);
         match self.read_saved(m, &saved) {
-            Ok(taken) if is_new && taken.session.is_over() => self.replace(m, key, saved, taken, out),
+            Ok(taken) if is_new && taken.session.is_over() => {
+                self.tell_brought_back(key, out);
+                self.opened(key, Opening::BroughtBack, out);
+                self.replace(m, key, saved, taken, out);
+            }
+            // A save that the process before had under way when it died: whoever took over later goes on from there.
+            Ok(taken) if taken_over => self.replace(m, key, saved, taken, out),
             Ok(_) | Err(_) => self.give_up(m, key, out),
         }
     }

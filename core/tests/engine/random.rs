@@ -7,7 +7,7 @@ use idv_core::engine::{Event, Opening, Policy};
 use idv_core::fleet::FleetPolicy;
 use idv_core::time::{Instant, Span};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 const IDS: [&str; 3] = ["ab-1", "ab-2", "ab-3"];
 const VERDICTS: [&str; 4] = ["accepted", "declined", "review", "deleted"];
@@ -34,6 +34,10 @@ enum Op {
     Cancel(usize),
     Forget(usize),
     Crash,
+    /// The same, and the store has yet to do the saves that it was asked for.
+    CrashWhileSaving,
+    /// It does one of them, whoever has read it meanwhile.
+    LateSave,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -52,6 +56,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => id.clone().prop_map(Op::Cancel),
         1 => id.prop_map(Op::Forget),
         1 => Just(Op::Crash),
+        1 => Just(Op::CrashWhileSaving),
+        2 => Just(Op::LateSave),
     ]
 }
 
@@ -136,6 +142,7 @@ fn play(fake: Fake, tombstones: u32, ops: &[Op]) {
     let mut world = World::with(fake, policy);
     let mut watch = Watch::default();
     let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut late: VecDeque<Asked> = VecDeque::new();
     for op in ops {
         let before = world.asked.len();
         match *op {
@@ -182,6 +189,27 @@ fn play(fake: Fake, tombstones: u32, ops: &[Op]) {
             Op::Crash => {
                 watch.seen = 0;
                 world.crash();
+            }
+            Op::CrashWhileSaving => {
+                watch.seen = 0;
+                // Not the first of a verification, nor of one that had ended: the next process does not know those, and is told so where
+                // the application opens them.
+                let store = world.store.clone();
+                let saves = |asked: &mut Asked| match asked {
+                    Asked::Store(task) => {
+                        let text = format!("{task:?}");
+                        let id = text.strip_prefix("Save(fake ").and_then(|rest| rest.split(',').next());
+                        id.and_then(|id| store.session(id)).is_some_and(|(_, session)| !session.is_over())
+                    }
+                    _ => false,
+                };
+                late.extend(world.asked.extract_if(.., saves));
+                world.crash();
+            }
+            Op::LateSave => {
+                if let Some(Asked::Store(task)) = late.pop_front() {
+                    let _ = task.perform(&mut world.store.clone());
+                }
             }
         }
         watch.fresh(&world);

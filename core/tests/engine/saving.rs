@@ -117,6 +117,43 @@ fn g9_a_verification_that_another_process_saved_is_left_to_it() {
 }
 
 #[test]
+fn g1_g9_a_save_that_a_dead_process_had_under_way_takes_nothing_from_the_next() {
+    for confirmed_late in [false, true] {
+        let mut world = World::new();
+        world.truth.insert("ab-1".to_owned(), says("ab-1", "review"));
+        world.open("ab-1").unwrap();
+        world.store_all();
+        world.run();
+        let call = world.take_call();
+        world.answer(call);
+        let mut late = Vec::new();
+        if confirmed_late {
+            // The application took it; neither that word nor the step after it has reached the store.
+            world.store_all();
+            let hand_over = world.take_hand_over();
+            world.give(hand_over, true);
+        }
+        let Some(Asked::Store(task)) = world.asked.pop() else { panic!("it is to be saved") };
+        late.push(task);
+        world.crash();
+        // The store does it all the same, after the next process has read what was there.
+        let mut store = world.store.clone();
+        for task in late {
+            let _ = task.perform(&mut store);
+        }
+        world.settle();
+        world.truth.insert("ab-1".to_owned(), says("ab-1", "accepted"));
+        world.callback(Some("good"), &says("ab-1", "accepted"));
+        world.settle_for(Span::mins(1));
+        let mut numbers = world.numbers("ab-1");
+        numbers.dedup();
+        assert_eq!(numbers, [(1, Verdict::ReviewPending), (2, Verdict::Accepted)]);
+        assert_eq!(world.store.confirmed("ab-1"), 2);
+        assert_eq!(world.told(|event| matches!(event, Event::TakenOver { .. })), 0);
+    }
+}
+
+#[test]
 fn stopping_finishes_what_was_handed_over_and_starts_nothing() {
     let mut world = World::new();
     world.truth.insert("ab-1".to_owned(), says("ab-1", "accepted"));
