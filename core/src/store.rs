@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Records drive and answers do not (R10): a record is applied when the session it names was stepped with it and that session's
-//! snapshot was saved, in one commit. After a crash every record that is not applied is stepped again.
+//! snapshot was saved, in one commit, and no twin of it has arrived since. After a crash every record that is not applied is stepped again.
 //!
 //! [`MemoryStore`] implements all of it without durability.
 
@@ -127,7 +127,9 @@ pub trait Journal {
     /// Makes `record` durable and returns only then.
     ///
     /// Two records are twins when provider and digest are equal. Of twins only the first is stored; the second returns the
-    /// position of the first, after the first is durable, even when both arrive at the same time.
+    /// position of the first, after the first is durable, even when both arrive at the same time. In the same commit the first counts
+    /// as not applied again: what the twin hints at may be newer than what the session took in (accepted, declined, accepted), and
+    /// must survive a crash after the 200 like any other callback (R4, R10).
     ///
     /// # Errors
     /// The record is not known to be durable: the callback is answered 503 and the provider comes again.

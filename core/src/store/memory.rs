@@ -161,6 +161,11 @@ impl Journal for MemoryStore {
         if let Some(&position) =
             self.positions.get(record.provider).and_then(|of_provider| of_provider.get(&record.digest))
         {
+            if let Some(first) = self.records.get(&position)
+                && self.victims.remove(&(Rank::Applied, position))
+            {
+                self.victims.insert((Rank::of(first.authenticity), position));
+            }
             return Ok(Commit { position, duplicate: true });
         }
         let bytes = size(record);
@@ -423,6 +428,9 @@ mod tests {
                         prop_assert_eq!(commit.duplicate, twin.is_some());
                         if let Some(position) = twin {
                             prop_assert_eq!(commit.position, position);
+                            for entry in plain.iter_mut().filter(|entry| entry.0 == position) {
+                                entry.3 = false;
+                            }
                             continue;
                         }
                         prop_assert!(commit.position > last);
@@ -453,6 +461,22 @@ mod tests {
                 prop_assert_eq!(all, expected);
             }
         }
+    }
+
+    /// Found by the exhaustive model: accepted, declined, accepted; the third callback has the bytes of the first. The process dies between
+    /// its 200 and the session's save, and the provider does not come again.
+    #[test]
+    fn r4_r10_a_twin_of_an_applied_record_is_stepped_again_after_a_crash() {
+        let mut store = MemoryStore::new(5, 60);
+        let accepted = record(b"accepted", Authenticity::Signed);
+        let first = store.commit(&accepted).unwrap().position;
+        let second = store.commit(&record(b"declined", Authenticity::Signed)).unwrap().position;
+        store.mark_applied(&[first, second]).unwrap();
+        assert!(store.commit(&accepted).unwrap().duplicate);
+        let left = store.unapplied(0, 9).unwrap();
+        assert_eq!(left.iter().map(|held| held.position).collect::<Vec<_>>(), [first]);
+        store.mark_applied(&[first]).unwrap();
+        assert!(store.unapplied(0, 9).unwrap().is_empty());
     }
 
     #[test]
