@@ -1,0 +1,188 @@
+//! What is printed.
+
+use crate::hunt::Hunt;
+use idv_model::rules::Rules;
+use idv_model::search::WITNESSES;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What a search found, in the real core or in one with a bug.
+pub(crate) struct Result {
+    states: usize,
+    ways: usize,
+    depth: usize,
+    took: Duration,
+    witnessed: Vec<&'static str>,
+    pub(crate) way: Option<Way>,
+}
+
+/// The shortest way to what is broken.
+pub(crate) struct Way {
+    law: &'static str,
+    what: &'static str,
+    moves: usize,
+    pub(crate) sequence: String,
+    pub(crate) mermaid: String,
+    pub(crate) test: String,
+}
+
+macro_rules! result_of {
+    ($($model:ident)*) => {$(
+        impl From<$model::search::Found> for Result {
+            fn from(found: $model::search::Found) -> Self {
+                let $model::search::Found { states, ways, depth, took, witnessed, broken } = found;
+                let way = broken.map(|broken| Way {
+                    law: broken.law,
+                    what: broken.what,
+                    moves: broken.moves,
+                    sequence: broken.sequence,
+                    mermaid: broken.mermaid,
+                    test: broken.test,
+                });
+                Self { states, ways, depth, took, witnessed, way }
+            }
+        }
+    )*};
+}
+
+result_of!(idv_model idv_model_mutants);
+
+pub(crate) struct WorldRow {
+    name: &'static str,
+    about: &'static str,
+    expected: Option<usize>,
+    pub(crate) found: Result,
+}
+
+impl WorldRow {
+    pub(crate) fn new(rules: &Rules, found: Result) -> Self {
+        Self { name: rules.name, about: rules.about, expected: rules.states, found }
+    }
+
+    pub(crate) fn print(&self) {
+        let Result { states, ways, depth, took, .. } = &self.found;
+        let verdict = if self.found.way.is_some() { "BROKEN" } else { "holds" };
+        let (name, about) = (self.name, self.about);
+        println!(
+            "{name:<16} {states:>10} {ways:>11} {depth:>5} {:>8.1} s  {verdict:<6}  {about}",
+            took.as_secs_f32()
+        );
+    }
+
+    pub(crate) fn wrong(&self) -> Option<String> {
+        let name = self.name;
+        if let Some(way) = &self.found.way {
+            return Some(format!("{name}: {} is broken: {}", way.law, way.what));
+        }
+        let expected = self.expected.filter(|expected| *expected != self.found.states)?;
+        Some(format!(
+            "{name}: {} states instead of {expected}: if the change is meant, run `prove --small --pin` and commit tests/model/states.txt",
+            self.found.states
+        ))
+    }
+}
+
+pub(crate) struct MutantRow {
+    name: &'static str,
+    says: &'static str,
+    world: &'static str,
+    pub(crate) found: Result,
+}
+
+impl MutantRow {
+    pub(crate) fn new(hunt: &Hunt, found: Result) -> Self {
+        Self { name: hunt.mutant, says: hunt.says(), world: hunt.world, found }
+    }
+
+    pub(crate) fn print(&self) {
+        let Self { name, says, world, found } = self;
+        let (law, moves) = found.way.as_ref().map_or(("NOT CAUGHT", 0), |way| (way.law, way.moves));
+        println!("{name:<30} {law:<28} {moves:>5} {:>9}  {world:<8}  {says}", found.states);
+    }
+
+    pub(crate) fn wrong(&self) -> Option<String> {
+        let survived = self.found.way.is_none();
+        survived.then(|| format!("mutant {}: not caught in world {}", self.name, self.world))
+    }
+}
+
+pub(crate) fn worlds_head() {
+    println!("{:<16} {:>10} {:>11} {:>5} {:>10}", "world", "states", "ways", "depth", "time");
+}
+
+pub(crate) fn laws(worlds: &[WorldRow], laws: &[&str]) {
+    if worlds.is_empty() {
+        return;
+    }
+    println!("\n{:<54} {:<8}", "property", "");
+    for law in laws {
+        let broken: Vec<&str> = worlds
+            .iter()
+            .filter(|row| row.found.way.as_ref().is_some_and(|way| way.law == *law))
+            .map(|row| row.name)
+            .collect();
+        let verdict = if broken.is_empty() {
+            format!("holds in every state of {} worlds", worlds.len())
+        } else {
+            format!("BROKEN in {}", broken.join(", "))
+        };
+        println!("  {law:<52} {verdict}");
+    }
+}
+
+/// The states of the small worlds, for the next run to compare.
+pub(crate) fn pins(worlds: &[WorldRow]) -> String {
+    let small = idv_model::worlds::small();
+    let is_small = |row: &&WorldRow| small.iter().any(|rules| rules.name == row.name);
+    worlds.iter().filter(is_small).map(|row| format!("{} {}\n", row.name, row.found.states)).collect()
+}
+
+/// What no world was seen to do: a model in which nothing happens proves nothing.
+pub(crate) fn unseen(worlds: &[WorldRow]) -> Vec<String> {
+    let seen = |what: &str| worlds.iter().any(|row| row.found.witnessed.contains(&what));
+    WITNESSES.iter().filter(|what| !seen(what)).map(|what| format!("no world shows this: {what}")).collect()
+}
+
+pub(crate) fn mutants_head() {
+    println!("\n{:<30} {:<28} {:>5} {:>9}  world", "mutant", "caught by", "moves", "states");
+}
+
+pub(crate) fn summary(worlds: &[WorldRow], mutants: &[MutantRow], wrong: &[String]) {
+    let states: usize = worlds.iter().map(|row| row.found.states).sum();
+    let caught = mutants.iter().filter(|row| row.found.way.is_some()).count();
+    println!("\n{states} states in {} worlds; {caught} of {} mutants caught", worlds.len(), mutants.len());
+    for wrong in wrong {
+        println!("wrong: {wrong}");
+    }
+}
+
+pub(crate) fn json(worlds: &[WorldRow], mutants: &[MutantRow], wrong: &[String]) -> Value {
+    let way = |found: &Result| {
+        found.way.as_ref().map(|way| {
+            json!({
+                "law": way.law, "what": way.what, "moves": way.moves,
+                "sequence": way.sequence, "mermaid": way.mermaid, "test": way.test,
+            })
+        })
+    };
+    let worlds: Vec<Value> = worlds
+        .iter()
+        .map(|row| {
+            json!({
+                "world": row.name, "about": row.about, "states": row.found.states, "ways": row.found.ways,
+                "depth": row.found.depth, "seconds": row.found.took.as_secs_f64(),
+                "witnessed": row.found.witnessed, "broken": way(&row.found),
+            })
+        })
+        .collect();
+    let mutants: Vec<Value> = mutants
+        .iter()
+        .map(|row| {
+            json!({
+                "mutant": row.name, "says": row.says, "world": row.world, "states": row.found.states,
+                "caught": way(&row.found),
+            })
+        })
+        .collect();
+    json!({ "worlds": worlds, "mutants": mutants, "wrong": wrong })
+}
