@@ -25,7 +25,7 @@ pub use driving::{
 };
 pub use entropy::Entropy;
 pub use intake::{Answered, CallbackRequest, Delivered, Incoming, Intake, IntakeBounds};
-pub use options::Options;
+pub use options::{MOST_KEPT, MOST_KEPT_TO_ONE, Options};
 pub use peer::{Peer, Phase};
 pub use pool::{NotTaken, Pool};
 pub use runtime::Runtime;

@@ -4,6 +4,12 @@ use idv_core::http::CONNECT_WITHIN;
 use idv_core::time::Span;
 use std::fmt;
 
+/// The most connections that are kept open between calls, to all peers together.
+pub const MOST_KEPT: usize = 256;
+
+/// The most of them to one peer.
+pub const MOST_KEPT_TO_ONE: usize = 64;
+
 /// The limits of a client, and whom it trusts.
 #[derive(Clone)]
 pub struct Options {

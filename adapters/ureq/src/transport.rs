@@ -3,13 +3,16 @@
 //! Redirects are returned, never followed: they would carry a credential elsewhere. Bodies are never decompressed: a signature covers
 //! the bytes as sent. Statuses are never errors: the codecs read them.
 
+mod resolving;
+
 use idv_core::evidence::FaultKind;
-use idv_core::http::Request;
 pub use idv_core::http::{Failure, Received};
+use idv_core::http::{KEPT_FOR, Request};
 use idv_core::time::Span;
 pub use idv_host::Options;
 use idv_host::tls::{self, BadCertificates};
-use idv_host::{Peer, Phase};
+use idv_host::{MOST_KEPT, MOST_KEPT_TO_ONE, Peer, Phase};
+use resolving::{Connecting, Later};
 use std::fmt;
 use ureq::tls::{RootCerts, TlsConfig};
 
@@ -60,22 +63,24 @@ impl Client {
     }
 
     fn build(options: &Options, roots: RootCerts) -> Self {
-        let agent = ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .accept_encoding("identity")
             .user_agent(concat!("idv/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .new_agent();
-        Self { agent, body_cap: options.body_cap, connect: options.connect }
+            .max_idle_connections(MOST_KEPT)
+            .max_idle_connections_per_host(MOST_KEPT_TO_ONE)
+            .max_idle_age(KEPT_FOR.as_duration())
+            .build();
+        Self { agent: agent(config), body_cap: options.body_cap, connect: options.connect }
     }
 
     /// The same limits and the same trust, with connections of its own: [`Transport::shutdown`] of one does not touch the other.
     #[must_use]
     pub fn separate(&self) -> Self {
-        Self { agent: self.agent.config().new_agent(), ..*self }
+        Self { agent: agent(self.agent.config().clone()), ..*self }
     }
 
     /// Sends the request and reads the whole answer, in about `within` at the most. Nothing is sent twice: where a connection that was kept
@@ -160,6 +165,10 @@ impl Transport for Client {
     fn shutdown(&self) {
         self.agent.clone().shutdown();
     }
+}
+
+fn agent(config: ureq::config::Config) -> ureq::Agent {
+    ureq::Agent::with_parts(config, Connecting::default(), Later)
 }
 
 /// What ureq says, in the words that all adapters share.

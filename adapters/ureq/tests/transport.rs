@@ -8,6 +8,7 @@ use idv_core::time::Span;
 use idv_ureq::transport::Options;
 use idv_ureq::{Client, Failure};
 use std::io::Write;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use support::{AMPLE, Identity, Server, answer, drip, get, hangs_up_at_the_second, post};
 
@@ -66,6 +67,42 @@ fn connections_are_used_again() {
     for _ in 0..5 {
         assert_eq!(client.send(&post(&server.url("/"), b"{}"), AMPLE).unwrap().status, 200);
         assert_eq!(client.send(&get(&server.url("/")), AMPLE).unwrap().status, 200);
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn as_many_connections_are_kept_as_there_were_calls_at_once() {
+    const AT_ONCE: usize = 16;
+    let all = Barrier::new(AT_ONCE);
+    let server = Server::new(move |_, stream| {
+        all.wait();
+        answer(stream, "200 OK", "", b"{}");
+        true
+    });
+    let client = Client::new();
+    let request = get(&server.url("/"));
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| assert_eq!(client.send(&request, AMPLE).unwrap().status, 200));
+            }
+        });
+    }
+    assert_eq!(server.connections(), AT_ONCE);
+}
+
+#[test]
+fn a_name_is_looked_up_where_a_connection_is_made() {
+    let server = Server::new(|_, stream| {
+        answer(stream, "200 OK", "", b"{}");
+        true
+    });
+    let url = server.url("/").replace("127.0.0.1", "localhost");
+    assert!(url.contains("localhost"), "{url}");
+    let client = Client::new();
+    for _ in 0..2 {
+        assert_eq!(client.send(&get(&url), AMPLE).unwrap().status, 200);
     }
     assert_eq!(server.connections(), 1);
 }

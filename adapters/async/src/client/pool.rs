@@ -2,15 +2,11 @@
 
 use super::connection::Connection;
 use idv_core::http::KEPT_FOR;
-use idv_host::Peer;
+use idv_host::{MOST_KEPT as MOST, MOST_KEPT_TO_ONE as MOST_TO_ONE, Peer};
 use std::time::{Duration, Instant};
 
 /// How long a connection waits for its next use.
 const IDLE: Duration = KEPT_FOR.as_duration();
-
-/// The most connections that wait, to one peer and to all of them.
-const MOST_TO_ONE: usize = 64;
-const MOST: usize = 256;
 
 /// Idle connections, the one used last at the end.
 pub(super) struct Pool {
