@@ -176,19 +176,18 @@ fn with_lines(text: &str) -> (String, usize) {
 
 #[test]
 fn the_documented_lines_of_code_are_those_of_the_sources() {
-    let path = root().join("docs/adapters.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (right, off) = with_lines(&text);
-    println!("{right}");
-    for folder in ADAPTERS {
-        assert!(text.contains(&format!("<!-- {folder} -->")), "docs/adapters.md says nothing of {folder}");
-    }
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(&path, right).unwrap();
-    } else {
-        assert!(
-            off <= 10,
-            "the numbers in docs/adapters.md are {off} % off; UPDATE_SNAPSHOTS=1 rewrites them"
-        );
+    for document in ["docs/adapters.md", "docs/runtimes.md"] {
+        let path = root().join(document);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (right, off) = with_lines(&text);
+        println!("{right}");
+        for folder in ADAPTERS {
+            assert!(text.contains(&format!("<!-- {folder} -->")), "{document} says nothing of {folder}");
+        }
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(&path, right).unwrap();
+        } else {
+            assert!(off <= 10, "the numbers in {document} are {off} % off; UPDATE_SNAPSHOTS=1 rewrites them");
+        }
     }
 }
