@@ -43,6 +43,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
 /// An HTTP client. Clones share their pool of connections.
 ///
 /// A future that is dropped closes its connection; only a connection whose answer was read to its end goes back to the pool.
+///
+/// **Keep the log of `ureq_proto` above `trace`**: at that level, and only there, this dependency shows every byte that is sent and received,
+/// credentials and personal data included. It writes by the crate `log`.
 pub struct Client<R: Runtime> {
     shared: Arc<Shared<R>>,
 }

@@ -31,6 +31,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
 }
 
 /// An HTTP client over ureq and rustls, for any number of threads. Clones share their pool of connections, and their shutdown.
+///
+/// **Keep the log of `ureq_proto` above `trace`**: at that level, and only there, this dependency shows every byte that is sent and received,
+/// credentials and personal data included. It writes by the crate `log`.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
