@@ -5,7 +5,7 @@ use crate::run::{Ask, Handler, Message, Observer, Run};
 use crate::transport::{Client, Transport};
 use idv_core::delivery;
 use idv_core::engine::{
-    Account, Created, Endpoint, Engine, Event, HAND_OVER, Moment, Policy, Revision, Status, Task,
+    Account, Created, Endpoint, Engine, Event, Moment, Policy, Revision, Status, Task,
 };
 use idv_core::fleet::{AccountId, FleetPolicy};
 use idv_core::http::Received;
@@ -32,14 +32,13 @@ use std::time::Duration;
 /// Prepares a [`Driver`].
 pub struct Builder {
     accounts: Vec<Account>,
-    fleet: FleetPolicy,
+    policy: Policy,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Entropy>,
     store: AnyStore,
     handler: Option<Handler>,
     observer: Option<Observer>,
-    hand_over: delivery::Policy,
     calls_at_once: usize,
     intake: IntakeBounds,
     handlers: usize,
@@ -51,14 +50,13 @@ impl Builder {
     fn new() -> Self {
         Self {
             accounts: Vec::new(),
-            fleet: FleetPolicy::default(),
+            policy: Policy::default(),
             transport: None,
             clock: None,
             entropy: None,
             store: AnyStore::new(SharedMemory::default()),
             handler: None,
             observer: None,
-            hand_over: HAND_OVER,
             calls_at_once: 8,
             intake: IntakeBounds::default(),
             handlers: 1,
@@ -114,15 +112,15 @@ impl Builder {
         self
     }
 
-    /// How a revision that was not taken is offered again. Default: [`HAND_OVER`].
+    /// How a revision that was not taken is offered again. Default: [`HAND_OVER`](crate::HAND_OVER).
     pub fn hand_over(&mut self, policy: delivery::Policy) -> &mut Self {
-        self.hand_over = policy;
+        self.policy.hand_over = policy;
         self
     }
 
     /// The bounds of the fleet. Default: a million verifications.
     pub fn fleet(&mut self, policy: FleetPolicy) -> &mut Self {
-        self.fleet = policy;
+        self.policy.fleet = policy;
         self
     }
 
@@ -167,8 +165,7 @@ impl Builder {
         let observer = undisturbed(self.observer);
         let (outbox, inbox) = sync_channel(INBOX);
 
-        let policy = Policy { fleet: self.fleet, hand_over: self.hand_over, ..Policy::default() };
-        let mut engine = Engine::new(policy);
+        let mut engine = Engine::new(self.policy);
         let accounts: Vec<(AccountId, Endpoint)> = self
             .accounts
             .into_iter()

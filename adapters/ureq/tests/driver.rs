@@ -275,6 +275,8 @@ fn r15_a_callback_before_the_opening_is_recorded_and_applied_when_it_opens() {
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 1);
     world.driver.open(world.account, "ab-1").unwrap();
     assert_eq!(world.revision().verdict, Verdict::Accepted);
+    // The record may have reached the driver after the opening did: stopping waits for its save.
+    world.driver.stop();
     assert_eq!(store.clone().unapplied(0, 10).unwrap().len(), 0);
 }
 

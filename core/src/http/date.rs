@@ -49,41 +49,41 @@ fn parse_date(value: &[u8], around: Option<u64>) -> Option<u64> {
     match (weekday.len(), scan.next()?) {
         // Sun, 06 Nov 1994 08:49:37 GMT
         (3, b',') => {
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             day = scan.digits(2)?;
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             month = scan.month()?;
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             year = scan.digits(4)?;
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             time = scan.time()?;
             scan.gmt()?;
         }
         // Sunday, 06-Nov-94 08:49:37 GMT
         (6..=9, b',') => {
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             day = scan.digits(2)?;
-            scan.expect(b'-')?;
+            scan.literal(b'-')?;
             month = scan.month()?;
-            scan.expect(b'-')?;
+            scan.literal(b'-')?;
             year = full_year(scan.digits(2)?, around);
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             time = scan.time()?;
             scan.gmt()?;
         }
         // Sun Nov  6 08:49:37 1994
         (3, b' ') => {
             month = scan.month()?;
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             day = if scan.0.first() == Some(&b' ') {
-                scan.expect(b' ')?;
+                scan.literal(b' ')?;
                 scan.digits(1)?
             } else {
                 scan.digits(2)?
             };
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             time = scan.time()?;
-            scan.expect(b' ')?;
+            scan.literal(b' ')?;
             year = scan.digits(4)?;
         }
         _ => return None,
@@ -141,7 +141,7 @@ impl<'a> Scan<'a> {
         Some(*first)
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    fn literal(&mut self, byte: u8) -> Option<()> {
         (self.next()? == byte).then_some(())
     }
 
