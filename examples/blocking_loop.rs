@@ -7,12 +7,10 @@
 
 mod http;
 
-use idv_core::engine::{Account, Engine, Moment, Policy, Task};
-use idv_core::fleet::Wake;
+use idv_core::engine::{Account, Engine, Moment, Policy, Queue, Task, Turn};
 use idv_core::store::MemoryStore;
 use idv_core::{secret::Secret, shufti};
 use idv_host::{Clock, Entropy, SystemClock};
-use std::collections::VecDeque;
 use std::env::{args, var};
 use std::error::Error;
 use std::thread::sleep;
@@ -24,37 +22,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shufti = shufti::Account::builder(&var("IDV_SHUFTI_CLIENT_ID")?, secret).base_url(&url).build()?;
     let (client, clock, mut entropy) = (http::client(), SystemClock::new(), Entropy::from_system());
     let mut moment = || Moment::new(clock.now(), clock.unix_ms(), entropy.draw());
-    let (mut store, mut todo, mut settled) = (MemoryStore::new(10, 1 << 20), VecDeque::new(), false);
+    let (mut store, mut settled) = (MemoryStore::new(10, 1 << 20), false);
 
-    // From here on it is the same for any number of verifications at any number of providers.
     let mut engine = Engine::new(Policy::default());
     let account = engine.add_account(Account::new(shufti)?);
-    engine.open(moment(), account, &id, None, &mut |task| todo.push_back(task))?;
-    loop {
-        let wake = engine.run(moment(), 64, &mut |task| todo.push_back(task));
-        let completion = match todo.pop_front() {
-            Some(Task::Call(call)) => {
-                let result =
-                    call.within(clock.now()).and_then(|span| http::send(&client, &call.request(), span));
-                call.answered(result, clock.unix_ms())
+    let mut queue = Queue::new(engine);
+    queue.input(|engine, tasks| engine.open(moment(), account, &id, None, tasks))?;
+    // From here on it is the same for any number of verifications at any number of providers.
+    while !(settled && queue.engine().is_finished()) {
+        let completion = match queue.next(moment()) {
+            Turn::Task(Task::Call(call)) => {
+                call.perform(moment(), |request, within| http::send(&client, request, within))
             }
-            Some(Task::Store(task)) => task.perform(&mut store),
-            Some(Task::HandOver(hand_over)) => {
+            Turn::Task(Task::Store(task)) => task.perform(&mut store),
+            Turn::Task(Task::HandOver(hand_over)) => {
                 println!("{id} is {}", hand_over.verdict());
                 settled |= hand_over.verdict().settles();
                 hand_over.taken()
             }
-            Some(Task::Opened(_) | Task::Tell(_)) => continue,
-            None if settled && engine.is_finished() => return Ok(()),
-            None => match wake {
-                Wake::At(at) => {
-                    sleep(Duration::from_millis(at.since(clock.now())));
-                    continue;
-                }
-                Wake::More => continue,
-                Wake::Input => return Err("the verification ended without a verdict".into()),
-            },
+            Turn::Task(Task::Opened(_) | Task::Tell(_)) => continue,
+            Turn::Wait(Some(until)) => {
+                sleep(Duration::from_millis(until.since(clock.now())));
+                continue;
+            }
+            Turn::Wait(None) => return Err("the verification ended without a verdict".into()),
         };
-        engine.complete(moment(), completion, &mut |task| todo.push_back(task));
+        queue.complete(moment(), completion);
     }
+    Ok(())
 }

@@ -260,3 +260,33 @@ fn describe(status: &Status) -> String {
 fn seconds(duration: Duration) -> String {
     humantime::format_duration(Duration::from_secs(duration.as_millis().div_ceil(1_000) as u64)).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use idv_core::evidence::Verdict;
+
+    /// On a terminal: state, attempts, next pull, time left, and what is wrong. Time that is left is never shown as none.
+    #[test]
+    fn the_progress_line_tells_state_attempts_next_poll_and_time_left() {
+        let mut status = Status {
+            state: "Open",
+            verdict: None,
+            end: None,
+            attempts: 3,
+            pulling: false,
+            next_pull: Some(Duration::from_millis(4_001)),
+            time_left: Some(Duration::from_mins(9)),
+            reached: true,
+            diagnosis: None,
+        };
+        assert_eq!(describe(&status), "open, 3 pull(s), next in 5s, 9m left");
+        status.pulling = true;
+        status.time_left = Some(Duration::from_millis(1));
+        status.diagnosis = Some("503".to_owned());
+        assert_eq!(describe(&status), "open, 3 pull(s), asking now, 1s left (503)");
+        status.verdict = Some(Verdict::ReviewPending);
+        (status.next_pull, status.time_left, status.pulling) = (None, None, false);
+        assert_eq!(describe(&status), "review_pending, 3 pull(s) (503)");
+    }
+}

@@ -4,9 +4,7 @@ use crate::inside::Inside;
 use crate::run::{Ask, Handler, Message, Observer, Run};
 use crate::transport::{Client, Transport};
 use idv_core::delivery;
-use idv_core::engine::{
-    Account, Created, Endpoint, Engine, Event, Moment, Policy, Revision, Status, Task,
-};
+use idv_core::engine::{Account, Created, Endpoint, Engine, Event, Moment, Policy, Revision, Status, Task};
 use idv_core::fleet::{AccountId, FleetPolicy};
 use idv_core::http::Received;
 use idv_core::machine::Disposition;

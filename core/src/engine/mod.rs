@@ -10,7 +10,7 @@
 //!
 //! Tasks are owned and may be moved to any thread; their completions come back through [`Engine::complete`], in any order. So a driver is a
 //! loop: call [`Engine::run`], start what it asks for, wait for an input or for the moment it named. No task is ever waited for
-//! here.
+//! here. [`Queue`] is the same for a loop that takes one task after another.
 //!
 //! Saving takes time, and nothing that a session asks for is started before the step that asked for it is saved (G9): the engine holds it
 //! back meanwhile. A save that fails is tried again; one that finds another process' save gives the session up.
@@ -21,6 +21,7 @@ mod callbacks;
 mod calls;
 mod hand_over;
 mod performing;
+mod queue;
 pub mod reception;
 mod report;
 mod restore;
@@ -29,6 +30,7 @@ mod task;
 
 pub use account::{Account, AccountError};
 pub use hand_over::HandOver;
+pub use queue::{Queue, Turn};
 pub use reception::{Arrived, CallbackEvent, CallbackOutcome, Endpoint, Reception};
 pub use report::{Body, Event, Opened, Opening, Revision, Status};
 pub use restore::RestoreError;

@@ -1,5 +1,6 @@
 //! What an engine asks of whoever drives it, and what comes back.
 
+use super::Moment;
 use super::hand_over::HandOver;
 use super::report::{Body, Event, Opened};
 use super::storing::{Lookup, StoreTask};
@@ -85,6 +86,17 @@ impl Call {
                 "not sent: its time was over before its turn came; allow more calls at the same time, or look at the store";
             Failure { kind: FaultKind::TimedOut, diagnosis: diagnosis.to_owned() }
         })
+    }
+
+    /// Does it where an exchange may be waited for: `exchange` sends the request and takes no longer than it is told. It is not called where the
+    /// call's time is over. A `Retry-After` that is a date is counted from `moment`, so from before the exchange.
+    pub fn perform(
+        self,
+        moment: Moment,
+        exchange: impl FnOnce(&Request, Span) -> Result<Received, Failure>,
+    ) -> Completion {
+        let result = self.within(moment.now).and_then(|within| exchange(&self.request(), within));
+        self.answered(result, moment.unix_ms)
     }
 
     /// The provider's name.

@@ -169,15 +169,15 @@ impl<'a> Scan<'a> {
     /// `08:49:37` in seconds; the sixtieth second of a leap second is the next minute's first.
     fn time(&mut self) -> Option<u64> {
         let hour = self.digits(2)?;
-        self.expect(b':')?;
+        self.literal(b':')?;
         let minute = self.digits(2)?;
-        self.expect(b':')?;
+        self.literal(b':')?;
         let second = self.digits(2)?;
         (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3_600 + minute * 60 + second)
     }
 
     fn gmt(&mut self) -> Option<()> {
-        self.expect(b' ')?;
+        self.literal(b' ')?;
         self.letters().eq_ignore_ascii_case(b"GMT").then_some(())
     }
 }

@@ -7,6 +7,7 @@ mod fake;
 mod hand_over;
 mod opening;
 mod pressure;
+mod queue;
 mod random;
 mod saving;
 mod tokens;

@@ -2,12 +2,11 @@
 //! a callback from its head to its 200.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use idv_core::backoff::Backoff;
 use idv_core::budget::{self, Budget};
 use idv_core::engine::reception::{Action, Endpoint, Reception};
-use idv_core::engine::{self, Engine, Moment, Policy, Task};
+use idv_core::engine::{self, Engine, Moment, Policy, Queue, Task, Turn};
 use idv_core::evidence::Verdict;
 use idv_core::fleet::FleetPolicy;
 use idv_core::http::{Headers, Received};
@@ -126,32 +125,31 @@ fn verification() -> Option<()> {
     let fleet = FleetPolicy { sessions: 4, tombstones: 2, ..FleetPolicy::default() };
     let mut engine = Engine::new(Policy { fleet, ..Policy::default() });
     let account = engine.add_account(engine::Account::new(account()?).ok()?);
-    let (mut store, mut todo) = (MemoryStore::new(4, 1 << 16), VecDeque::new());
-    let key = engine.open(moment, account, "kyc-1", None, &mut |task| todo.push_back(task)).ok()?;
+    let (mut store, mut queue) = (MemoryStore::new(4, 1 << 16), Queue::new(engine));
+    let key = queue.input(|engine, tasks| engine.open(moment, account, "kyc-1", None, tasks)).ok()?;
 
     let (mut asks, mut taken) = (false, None);
     loop {
-        let _ = engine.run(moment, 16, &mut |task| todo.push_back(task));
-        let completion = match todo.pop_front() {
-            Some(Task::Call(call)) => {
-                let request = call.request();
+        let completion = match queue.next(moment) {
+            Turn::Task(Task::Call(call)) => call.perform(moment, |request, _| {
                 asks =
                     request.method == "POST" && request.url.ends_with("/status") && !request.body.is_empty();
                 let headers = [("signature", AFTER), ("content-type", "application/json")];
                 let headers =
                     headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-                call.answered(Ok(Received { status: 200, headers, body: BODY.to_vec() }), 0)
-            }
-            Some(Task::Store(task)) => task.perform(&mut store),
-            Some(Task::HandOver(hand_over)) => {
+                Ok(Received { status: 200, headers, body: BODY.to_vec() })
+            }),
+            Turn::Task(Task::Store(task)) => task.perform(&mut store),
+            Turn::Task(Task::HandOver(hand_over)) => {
                 taken = Some((hand_over.key().2, hand_over.verdict()));
                 hand_over.taken()
             }
-            Some(Task::Opened(_) | Task::Tell(_)) => continue,
-            None => break,
+            Turn::Task(Task::Opened(_) | Task::Tell(_)) => continue,
+            Turn::Wait(_) => break,
         };
-        engine.complete(moment, completion, &mut |task| todo.push_back(task));
+        queue.complete(moment, completion);
     }
+    let engine = queue.engine();
     let status = engine.status(key, moment.now)?;
     (asks && taken == Some((1, Verdict::Accepted)) && status.state == "Settled" && engine.is_finished())
         .then_some(())

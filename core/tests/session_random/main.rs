@@ -1,8 +1,7 @@
-//! The session against a provider whose truth changes, an adversary, a careless host and crashes: at random, and a small world in full.
+//! The session under any policy, against a provider whose truth changes, an adversary, a careless host and crashes, at random.
 #![allow(clippy::wildcard_enum_match_arm)] // A test names the actions it is about.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A helper of a test fails like a test.
 
-mod search;
 mod world;
 
 use idv_core::backoff::Backoff;
@@ -87,7 +86,7 @@ fn helpful(world: &World, next: Move) -> bool {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 4 * ProptestConfig::default().cases,
+        cases: 16 * ProptestConfig::default().cases,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

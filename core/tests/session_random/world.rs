@@ -16,7 +16,7 @@ const START: Instant = Instant::from_millis(1_000);
 pub(crate) type Truth = Option<(Verdict, u64)>;
 
 /// What can happen next.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Move {
     /// Time passes, and the host is busy elsewhere.
     Elapse(u32),
@@ -44,14 +44,14 @@ pub(crate) enum Move {
     Crash(Crash),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
     TimedOut,
     Limited(u32),
     Refused,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Post {
     /// What the provider signed when its truth became number so many of its history.
     Signed(u8),
@@ -60,7 +60,7 @@ pub(crate) enum Post {
     Forged,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Crash {
     Now,
     /// After the next step, before its save.
@@ -70,7 +70,7 @@ pub(crate) enum Crash {
 }
 
 /// A pull on its way.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Call {
     op: u32,
     /// Which truth of the history held when it was sent.
@@ -80,7 +80,7 @@ struct Call {
 }
 
 /// The pull that is under way at our side.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct InFlight {
     op: u32,
     /// When it is given up.
@@ -90,7 +90,7 @@ struct InFlight {
 }
 
 /// What may still happen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Limits {
     pub(crate) changes: u8,
     pub(crate) truths: &'static [Truth],
@@ -103,7 +103,7 @@ pub(crate) struct Limits {
     pub(crate) lateness: u32,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct World {
     pub(crate) session: Session,
     pub(crate) now: Instant,
@@ -519,26 +519,6 @@ impl World {
             self.callback(policy, post, entropy);
         }
         self.check(policy);
-    }
-
-    /// The same world with its clock set back to the start: what differs only by when it happened is equal.
-    pub(crate) fn normalized(mut self, policy: &Policy) -> Self {
-        let now = self.now;
-        let back = |at: Instant| START.shifted(at.since(now) as i64);
-        // What is past is past, whenever it was; but the grace counts from the bound.
-        let grace = i64::from(policy.poller.grace().as_millis());
-        let since = |at: Instant| START.shifted(at.since(now) as i64 - (now.since(at) as i64).min(grace));
-        for session in [&mut self.session, &mut self.stored.0] {
-            let bound = session.poller().bound();
-            session.map_times(|at| if Some(at) == bound { since(at) } else { back(at) });
-        }
-        self.stored.1 = START;
-        self.stored.2 = self.stored.2.map(back);
-        self.in_flight = self.in_flight.map(|pull| InFlight { until: back(pull.until), ..pull });
-        self.polite_from = back(self.polite_from);
-        self.reopened_until = self.reopened_until.map(back);
-        self.now = START;
-        self
     }
 }
 
