@@ -71,7 +71,7 @@ impl<'a> Document<'a> {
     /// members that no document describes may change from answer to answer.
     #[must_use]
     pub fn content(&self) -> ContentDigest {
-        let mut reasons: Vec<Cow<'a, str>> = self.reasons().codes().collect();
+        let mut reasons: Vec<Cow<'a, str>> = self.reasons().values().filter_map(Value::text).collect();
         reasons.sort_unstable();
         let document = self.object.get("document");
         let is_image = |name: &str| Image::ALL.iter().any(|image| image.as_str() == name);
@@ -83,6 +83,12 @@ impl<'a> Document<'a> {
         for reason in &reasons {
             content.text("reason");
             content.text(reason);
+        }
+        // No document knows reasons that are no texts; should they come, what they say counts and not how it is written.
+        let mut others = self.reasons().values().filter(|reason| reason.text().is_none()).peekable();
+        if others.peek().is_some() {
+            content.text("reasons");
+            content.set(others, |content, reason| content.value(Some(reason)));
         }
         content.text("document");
         for (name, value) in data {
@@ -142,16 +148,18 @@ impl<'a> Reasons<'a> {
 
     /// The reasons as sent, in their order; those that are no text as their JSON. `null` and `""` are no reasons.
     pub fn codes(self) -> impl Iterator<Item = Cow<'a, str>> {
+        self.values().map(|reason| match reason.text() {
+            Some(text) => text,
+            None => Cow::Borrowed(reason.raw()),
+        })
+    }
+
+    fn values(self) -> impl Iterator<Item = Value<'a>> {
         let list = match self {
             Self::Given(list) => Some(list),
             Self::Missing | Self::None | Self::Unclear(_) => None,
         };
-        list.into_iter().flat_map(Value::elements).filter(|reason| !reason.is_empty()).map(|reason| {
-            match reason.text() {
-                Some(text) => text,
-                None => Cow::Borrowed(reason.raw()),
-            }
-        })
+        list.into_iter().flat_map(Value::elements).filter(|reason| !reason.is_empty())
     }
 
     /// The reasons for handing over, each marked technical or not (R18).

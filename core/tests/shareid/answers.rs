@@ -213,6 +213,15 @@ proptest! {
 }
 
 #[test]
+fn r5_reasons_that_are_no_texts_count_for_what_they_say_and_not_for_how_it_is_written() {
+    let compact = content(r#"{"reasons":["no_doc",{"code":"x","at":[1]},["é/"]]}"#);
+    let spaced = r#"{ "reasons" : [ { "at" : [ 1 ], "code" : "\u0078" }, "no_doc", [ "\u00e9\/" ] ] }"#;
+    assert_eq!(content(spaced), compact);
+    assert_ne!(content(r#"{"reasons":["no_doc",{"code":"y","at":[1]},["é/"]]}"#), compact);
+    assert_ne!(content(r#"{"reasons":["no_doc"]}"#), compact);
+}
+
+#[test]
 fn a_result_is_accepted_declined_or_not_guessed_at() {
     for (body, wanted) in [
         (r#"{"flow_id": "f-1", "reasons": []}"#, Some(Verdict::Accepted)),
