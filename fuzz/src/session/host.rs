@@ -1,11 +1,13 @@
 //! The driver and the provider at once.
 
+mod endings;
+mod happenings;
+
 use super::ledger::{Limit, Track, Verification};
 use idv_core::budget;
-use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
+use idv_core::evidence::{ContentDigest, Report};
 use idv_core::fleet::{
-    AccountId, AccountPolicy, Action, At, DoorId, DoorPolicy, Fleet, FleetPolicy, Key, Routed, Stored,
-    UnknownPolicy, Wake,
+    AccountId, AccountPolicy, Action, At, DoorId, DoorPolicy, Fleet, FleetPolicy, Key, UnknownPolicy, Wake,
 };
 use idv_core::machine::Disposition;
 use idv_core::poller::{self, Class};
@@ -35,16 +37,6 @@ const SPANS: [u32; 16] = [
 /// Which operation a first byte means; what carries a verification along is the most frequent.
 const OPERATIONS: [u8; 32] =
     [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-
-const VERDICTS: [Option<Verdict>; 7] = [
-    None,
-    Some(Verdict::Accepted),
-    Some(Verdict::Declined),
-    Some(Verdict::ReviewPending),
-    Some(Verdict::Cancelled),
-    Some(Verdict::TimedOut),
-    Some(Verdict::Deleted),
-];
 
 /// A pull on the wire.
 #[derive(Clone, Copy)]
@@ -330,158 +322,6 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, which: u8, kind: u8, pick: u8) {
-        if self.pulls.is_empty() {
-            return;
-        }
-        let pull = self.pulls.remove(usize::from(which) % self.pulls.len());
-        let history = &self.verifications[pull.verification].history;
-        let outcome = match kind % 12 {
-            0..=6 => Outcome::Report(history[pull.from + usize::from(pick) % (history.len() - pull.from)]),
-            7 => Outcome::NotReady(NotReady::Documented),
-            8 => Outcome::Refused,
-            9 => Outcome::Failed(Fault { kind: FaultKind::TimedOut, retry_after: None }),
-            _ => Outcome::Failed(Fault {
-                kind: FaultKind::RateLimited,
-                retry_after: pick
-                    .is_multiple_of(2)
-                    .then_some(Span::millis(SPANS[usize::from(pick / 2) % SPANS.len()])),
-            }),
-        };
-        self.complete(pull, outcome);
-    }
-
-    fn complete(&mut self, pull: Pull, outcome: Outcome) {
-        let account = self.verifications[pull.verification].account;
-        match outcome {
-            Outcome::Refused if self.fleet.session(pull.key).is_some() => {
-                self.accounts[account].token.take_if(|token| token.0 == pull.generation);
-            }
-            // The fleet no longer knows whose answer this is when the session is gone.
-            Outcome::Failed(fault) if self.fleet.session(pull.key).is_some() => {
-                self.door_closes(account, fault)
-            }
-            Outcome::Failed(_) | Outcome::Refused | Outcome::Report(_) | Outcome::NotReady(_) => {}
-        }
-        let (now, is_final) = (self.gone_by, self.is_final);
-        let patience = self.accounts[account].policy.session.poller.patience();
-        let verification = &mut self.verifications[pull.verification];
-        let is_newest = pull.from == verification.newest();
-        if let Some(track) = verification.session.as_mut().filter(|track| track.key == pull.key) {
-            track.answered(pull.op, now, patience);
-        }
-        let disposition =
-            self.call(|fleet, at, out| fleet.pulled(at, pull.key, pull.op, pull.generation, outcome, out));
-        assert_ne!(disposition, Disposition::Illegal, "the driver did as it was told");
-        let told_all = is_final && is_newest && matches!(outcome, Outcome::Report(_));
-        let track = self.verifications[pull.verification].session.as_mut();
-        if let Some(track) =
-            track.filter(|track| track.key == pull.key && disposition == Disposition::Applied)
-        {
-            track.informed |= told_all;
-        }
-    }
-
-    fn door_closes(&mut self, account: usize, fault: Fault) {
-        let span = match (fault.retry_after, fault.kind) {
-            (Some(span), _) => span.min(budget::Policy::DEFAULT_CLOSE_CAP),
-            (None, FaultKind::RateLimited) => Span::secs(10),
-            (None, _) => return,
-        };
-        self.limits[DOORS[account]].close(self.gone_by, span);
-    }
-
-    fn answer_token(&mut self, which: u8, kind: u8, pick: u8) {
-        let index = usize::from(which) % PROVIDERS.len();
-        let account = &mut self.accounts[index];
-        if account.requests.is_empty() {
-            return;
-        }
-        let (op, sent) = account.requests.remove(usize::from(pick) % account.requests.len());
-        if account.request.is_some_and(|(newest, ..)| newest == op) {
-            account.request = None;
-        }
-        let id = self.ids[index];
-        let disposition = match kind % 8 {
-            0..=4 => {
-                let ttl = kind.is_multiple_of(8).then_some(Span::secs(60 * u32::from(pick) + 30));
-                let lives = ttl.unwrap_or(self.accounts[index].policy.token.ttl());
-                let received = self.call(|fleet, at, out| fleet.token_received(at, id, op, ttl, out));
-                if received == Disposition::Applied {
-                    self.accounts[index].token = Some((op, sent, lives));
-                }
-                received
-            }
-            5 => self.call(|fleet, at, out| fleet.token_refused(at, id, op, out)),
-            _ => {
-                let retry_after = (kind % 8 == 6).then_some(Span::secs(u32::from(pick)));
-                let fault = Fault { kind: FaultKind::ServerError, retry_after };
-                self.door_closes(index, fault);
-                self.call(|fleet, at, out| fleet.token_failed(at, id, op, fault, out))
-            }
-        };
-        assert_ne!(disposition, Disposition::Illegal, "the driver did as it was told");
-    }
-
-    fn change_truth(&mut self, index: usize, verdict: u8, content: u8) {
-        let verification = &mut self.verifications[index];
-        let verdict = VERDICTS[usize::from(verdict) % VERDICTS.len()];
-        let report = Report { verdict, content: ContentDigest(u64::from(content % 3)) };
-        let is_deleted = verification.truth().verdict == Some(Verdict::Deleted);
-        if !is_deleted && report != verification.truth() {
-            verification.history.push(report);
-        }
-    }
-
-    /// A callback: any state that ever was true, signed, now or again; or a forgery.
-    fn callback(&mut self, index: usize, kind: u8, pick: u8) {
-        let verification = &self.verifications[index];
-        let provider = PROVIDERS[verification.account];
-        let old = verification.history[usize::from(pick) % verification.history.len()];
-        let callback = match kind % 6 {
-            0 | 1 => Callback::Signed(old),
-            2 => Callback::Signed(verification.truth()),
-            3 => Callback::SignedSignal,
-            4 => Callback::Unsigned,
-            _ => Callback::WrongSignature,
-        };
-        let by_alias = kind >= 0x80;
-        let name = if by_alias { verification.alias } else { verification.id };
-        let newest = verification.newest();
-        let known =
-            verification.session.as_ref().filter(|track| !by_alias || track.has_alias).map(|track| track.key);
-        let routed = self.call(|fleet, at, out| fleet.callback(at, provider, name, callback, 400, out));
-        match (routed, known) {
-            (Routed::Known(key), Some(known)) => assert_eq!(key, known),
-            (Routed::Unknown, None) => assert_ne!(callback, Callback::WrongSignature),
-            (Routed::Dropped, None) => assert_eq!(callback, Callback::WrongSignature),
-            (Routed::Known(_), None) | (Routed::Unknown | Routed::Dropped, Some(_)) => {
-                panic!("{routed:?}, but the session is {known:?}")
-            }
-        }
-        if let (Some(track), Some(_)) = (&mut self.verifications[index].session, known) {
-            track.hinted_at = Some(newest);
-        }
-        // Two of 400 bytes fit the thousand that the policy allows.
-        assert!(
-            self.fleet.unknown_callbacks() <= 2 * PROVIDERS.len(),
-            "R15: the ring of unknowns has no bound"
-        );
-    }
-
-    fn hand_over(&mut self, which: u8, dead: bool) {
-        if self.hand_overs.is_empty() {
-            return;
-        }
-        let (key, revision) = self.hand_overs.remove(usize::from(which) % self.hand_overs.len());
-        self.track(key).session.as_mut().expect("tracked").confirmed = true;
-        let disposition = self.call(|fleet, at, out| match dead {
-            true => fleet.dead_lettered(at, key, revision, out),
-            false => fleet.handed_over(at, key, revision, out),
-        });
-        assert_eq!(disposition, Disposition::Applied, "revision {revision} was awaited");
-    }
-
     fn with_session(
         &mut self,
         index: usize,
@@ -511,33 +351,6 @@ impl Host {
         }
     }
 
-    /// The process dies and another one, with another clock, takes over from the store.
-    fn restart(&mut self, by: u8) {
-        self.clock = Instant::from_millis(1_000_000_000 + (u64::from(by) << 20));
-        self.start();
-        self.pulls.clear();
-        self.hand_overs.clear();
-        for index in 0..self.verifications.len() {
-            let verification = &mut self.verifications[index];
-            let Some(track) = &mut verification.session else { continue };
-            let account = self.ids[verification.account];
-            let policy = self.accounts[verification.account].policy.session.poller;
-            let alias = track.has_alias.then_some(verification.alias);
-            let (id, version, saved) = (verification.id, track.version, track.saved);
-            track.must_be_repeated = !track.confirmed;
-            let session = saved.restore(self.clock, self.unix()).expect("the layout is ours");
-            let stored = Stored { id, alias, session, version };
-            let (key, actions) =
-                self.collect(|fleet, at, mut out| fleet.restore(at, account, stored, &mut out));
-            let (now, patience) = (self.gone_by, policy.patience());
-            let track = self.verifications[index].session.as_mut().expect("tracked");
-            track.restarted(key.expect("it fitted before"), now, patience);
-            actions.into_iter().for_each(|action| self.observe(action));
-            let track = self.verifications[index].session.as_ref().expect("tracked");
-            assert!(!track.must_be_repeated, "G2: an unconfirmed revision is not handed over again");
-        }
-    }
-
     /// Tombstones beyond the policy are removed, and what is forgotten is gone.
     fn forget_the_removed(&mut self) {
         for verification in &mut self.verifications {
@@ -546,77 +359,6 @@ impl Host {
         }
         let fleet = &self.fleet;
         self.hand_overs.retain(|(key, _)| fleet.session(*key).is_some());
-    }
-
-    /// G1: from now on nothing fails and nothing changes. What the provider says last is what the application has, if it was pulled now, or if
-    /// a callback came since it is true and the session considers it dealt with.
-    pub(super) fn everybody_answers(&mut self) {
-        self.is_final = true;
-        self.run();
-        for _ in 0..60 {
-            while let Some(pull) = self.pulls.pop() {
-                let truth = self.verifications[pull.verification].truth();
-                self.complete(pull, Outcome::Report(truth));
-            }
-            for account in 0..PROVIDERS.len() {
-                while !self.accounts[account].requests.is_empty() {
-                    self.answer_token(account as u8, 1, 0);
-                }
-            }
-            while !self.hand_overs.is_empty() {
-                self.hand_over(0, false);
-            }
-            self.run();
-            self.forget_the_removed();
-            let owes_nothing = self.pulls.is_empty()
-                && self.hand_overs.is_empty()
-                && self.accounts.iter().all(|account| account.requests.is_empty());
-            if owes_nothing && !self.advance_to_wake() {
-                break;
-            }
-        }
-        for verification in &self.verifications {
-            let Some(track) = &verification.session else { continue };
-            let Some(session) = self.fleet.session(track.key) else { continue };
-            let is_at_rest = session.end().is_none() && !session.poller().is_demanded();
-            let was_hinted = track.hinted_at == Some(verification.newest()) && is_at_rest;
-            if !track.informed && !was_hinted {
-                continue;
-            }
-            let truth = verification.truth();
-            if let Some(verdict) = truth.verdict {
-                let last = track.last.map(|last| (last.verdict, last.content));
-                assert_eq!(
-                    last,
-                    Some((verdict, truth.content)),
-                    "G1: the application lacks the truth of {}",
-                    verification.id
-                );
-                assert!(track.confirmed, "G1: the last revision of {} is not confirmed", verification.id);
-            }
-        }
-    }
-
-    /// G6: nobody answers any more, and yet every session without a settling verdict comes to its end.
-    pub(super) fn nobody_answers(&mut self) {
-        self.run();
-        let bounds = self.verifications.iter().filter_map(|it| {
-            let session = self.fleet.session(it.session.as_ref()?.key)?;
-            let is_open = session.end().is_none() && !session.is_settled();
-            let policy = self.accounts[it.account].policy.session.poller;
-            is_open.then(|| {
-                session.poller().bound().expect("G6: an open session has a bound").after(policy.grace())
-            })
-        });
-        let last = bounds.max();
-        while last.is_some_and(|last| self.clock < last) && self.advance_to_wake() {
-            self.run();
-        }
-        for track in self.verifications.iter().filter_map(|it| it.session.as_ref()) {
-            if let Some(session) = self.fleet.session(track.key) {
-                assert!(session.end().is_some() || session.is_settled(), "G6: {session:?} is still open");
-            }
-        }
     }
 }
 
