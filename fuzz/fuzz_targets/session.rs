@@ -1,4 +1,3 @@
-//! Operations on a fleet: `cargo +nightly fuzz run session fuzz/corpus/session fuzz/seeds/session`.
+//! Operations on a fleet of sessions.
 #![no_main]
-
 libfuzzer_sys::fuzz_target!(|input: &[u8]| idv_fuzz::session::holds(input));

@@ -1,11 +1,12 @@
 //! A callback, from the bytes of its head and body to its answer and to what a session hears of it.
 
+use crate::codec::{discreet, place_is_inside};
 use crate::message::{BEARER, Message, OLD_SECRET, SECRET, valid_signatures};
 use idv_core::evidence::{Callback, Outcome};
 use idv_core::http::{Answer, Headers};
 use idv_core::json::Body;
 use idv_core::machine::{Cx, Disposition, Machine, Next};
-use idv_core::provider::{Authenticity, CallbackReading, Checked, Provider, Unreadable};
+use idv_core::provider::{Authenticity, CallbackReading, Checked, Provider};
 use idv_core::receipt::{Action, Input, Policy, Receipt};
 use idv_core::secret::Secret;
 use idv_core::shareid::{self, Flow};
@@ -108,8 +109,7 @@ fn reading_is_right(
         "G4: evidence that nobody vouches for"
     );
     if let Some(unreadable) = &reading.unreadable {
-        place_is_inside(message.body, unreadable);
-        discreet(Some(&unreadable.problem));
+        place_is_inside(&Body::new(message.body), unreadable);
     }
     let statement = account.statement(message.body);
     let stated = statement.as_ref().ok().and_then(|statement| statement.verdict);
@@ -213,19 +213,4 @@ fn expected_status(
         Authenticity::Unsigned if reading.unreadable.is_some() => 400,
         Authenticity::Unsigned => 200,
     }
-}
-
-/// Places are counted in the text, in which every byte that is not UTF-8 has become three.
-fn place_is_inside(body: &[u8], unreadable: &Unreadable) {
-    let body = Body::new(body);
-    let line = body.text().split('\n').nth(unreadable.line.saturating_sub(1));
-    let columns = line.expect("the line is there").len() + 1;
-    assert!(unreadable.column <= columns, "column {} of {columns}", unreadable.column);
-    assert!(!unreadable.problem.is_empty(), "says what was wrong");
-}
-
-/// G10: nothing that is logged shows a secret.
-fn discreet(text: Option<&str>) {
-    let shows = |secret: &&str| text.is_some_and(|text| text.contains(*secret));
-    assert!(![SECRET, OLD_SECRET, BEARER].iter().any(shows), "G10: a secret in a text for the log");
 }

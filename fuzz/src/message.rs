@@ -95,7 +95,7 @@ fn filled_in(value: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 /// Shufti's signature as its documents describe it, written a second time to compare with: SHA-256 over the body and a tail.
-fn signature(body: &[u8], tail: &[u8]) -> String {
+pub(crate) fn signature(body: &[u8], tail: &[u8]) -> String {
     hex::encode(Sha256::new().chain_update(body).chain_update(tail).finalize())
 }
 

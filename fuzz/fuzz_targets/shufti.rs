@@ -1,0 +1,3 @@
+//! Answers of Shufti.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| idv_fuzz::shufti::holds(input));
