@@ -26,7 +26,8 @@ pub type PolicyOf<S> = <<S as Subject>::Machine as Machine>::Policy;
 pub type InputOf<S> = <<S as Subject>::Machine as Machine>::Input;
 /// A machine's action.
 pub type ActionOf<S> = <<S as Subject>::Machine as Machine>::Action;
-type StepOf<S> = Step<<<S as Subject>::Machine as Machine>::Actions>;
+/// What comes of a machine's step.
+pub type StepOf<S> = Step<<<S as Subject>::Machine as Machine>::Actions>;
 
 /// How to exercise one machine.
 pub trait Subject {
@@ -80,7 +81,7 @@ impl<S: Subject + ?Sized> Seen<'_, S> {
         let given_out: Vec<u32> = self.asked.iter().filter_map(number).collect();
         let latest = given_out.last().copied().unwrap_or(0);
         match draw.below(10) {
-            0 => draw.below(4),
+            0 => draw.one_of(&[0, 1, 2, 3, u32::MAX]).unwrap_or(0),
             1 => latest.wrapping_add(1),
             2 => draw.one_of(&given_out).unwrap_or(latest),
             _ => latest,
@@ -89,7 +90,7 @@ impl<S: Subject + ?Sized> Seen<'_, S> {
 }
 
 /// Choices, all drawn from the bits of one move.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Draw(u64);
 
 impl Draw {
@@ -127,6 +128,8 @@ enum When {
     Timer(i64),
     /// The clock went back so many milliseconds.
     Back(u32),
+    /// The clock shows this, whatever it showed before.
+    At(Instant),
 }
 
 /// One step of a run.
@@ -146,6 +149,15 @@ const FLOOR: Instant = Instant::from_millis(50_000_000);
 type Run<S> = (PolicyOf<S>, u64, Vec<Move>);
 
 fn runs<S: Subject>() -> impl Strategy<Value = Run<S>> {
+    (S::policies(), any::<u64>(), moves())
+}
+
+fn entropy() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0), Just(u32::MAX), any::<u32>()]
+}
+
+/// Steps of a clock that mostly goes forward.
+fn moves() -> impl Strategy<Value = Vec<Move>> {
     let when = prop_oneof![
         4 => Just(When::Same),
         4 => (1..50_u32).prop_map(When::Later),
@@ -154,30 +166,149 @@ fn runs<S: Subject>() -> impl Strategy<Value = Run<S>> {
         5 => prop_oneof![Just(0), Just(-1), Just(1), -50..50_i64].prop_map(When::Timer),
         1 => (1..5_000_u32).prop_map(When::Back),
     ];
-    let entropy = prop_oneof![Just(0), Just(u32::MAX), any::<u32>()];
-    let one = (when, any::<u64>(), entropy).prop_map(|(when, bits, entropy)| Move { when, bits, entropy });
-    (S::policies(), any::<u64>(), prop::collection::vec(one, 1..60))
+    let one = (when, any::<u64>(), entropy()).prop_map(|(when, bits, entropy)| Move { when, bits, entropy });
+    prop::collection::vec(one, 1..60)
 }
 
-/// Checks every law along random runs. `PROPTEST_CASES` sets how many, 256 unless set, times four.
+/// Steps of a clock that may show anything, the ends of time among it.
+fn wild_moves() -> impl Strategy<Value = Vec<Move>> {
+    let anywhere =
+        prop_oneof![0..3_000_u64, any::<u64>(), (0..3_000_u64).prop_map(|before| u64::MAX - before)];
+    let when = prop_oneof![
+        3 => anywhere.prop_map(|millis| When::At(Instant::from_millis(millis))),
+        3 => Just(When::Same),
+        2 => (1..2_000_u32).prop_map(When::Later),
+        3 => (-1..2_i64).prop_map(When::Timer),
+    ];
+    let one = (when, any::<u64>(), entropy()).prop_map(|(when, bits, entropy)| Move { when, bits, entropy });
+    prop::collection::vec(one, 1..40)
+}
+
+/// Checks every law along random runs, and those that do not speak of distances on a clock that shows anything.
+///
+/// `PROPTEST_CASES` sets how many runs, 256 unless set: three times as many, and once as many.
 ///
 /// # Errors
 /// The law that does not hold, with the smallest run found that shows it.
 pub fn hold<S: Subject>() -> Result<(), String> {
-    let cases = Config::default().cases.saturating_mul(4);
+    check::<S, _, _>(
+        3,
+        runs::<S>(),
+        PolicyOf::<S>::clone,
+        |_| (),
+        |(), machine, cx, input| {
+            every_law::<S>(machine, cx, input)?;
+            times_shift::<S>(machine, cx, input)
+        },
+    )?;
+    let wild = (S::policies(), any::<u64>(), wild_moves());
+    check::<S, _, _>(
+        1,
+        wild,
+        PolicyOf::<S>::clone,
+        |_| (),
+        |(), machine, cx, input| every_law::<S>(machine, cx, input),
+    )
+}
+
+/// The rules of a machine once more, written as plainly as they can be said, to compare every step with.
+pub trait Reference<S: Subject>: Sized {
+    /// What it goes by: all that the policy says, in the open.
+    type Rules: Clone + Debug;
+
+    /// Rules to compare under, and the policy that says the same.
+    fn rules() -> BoxedStrategy<(Self::Rules, PolicyOf<S>)>;
+
+    /// Before the first step, at `now`.
+    fn start(rules: &Self::Rules, now: Instant) -> Self;
+
+    /// Takes the input in as well, and compares. `before` is the machine before the step.
+    ///
+    /// # Errors
+    /// The two do not agree.
+    fn follow(
+        &mut self,
+        rules: &Self::Rules,
+        cx: Cx<'_, PolicyOf<S>>,
+        input: InputOf<S>,
+        machines: Around<'_, S>,
+    ) -> Result<(), TestCaseError>;
+}
+
+/// A machine before and after a step.
+#[derive(Debug)]
+pub struct Around<'a, S: Subject> {
+    /// Before it.
+    pub before: &'a S::Machine,
+    /// After it.
+    pub after: &'a S::Machine,
+    /// What came of it.
+    pub step: &'a StepOf<S>,
+}
+
+impl<S: Subject> Around<'_, S> {
+    /// That the step was to be like this.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn was(
+        &self,
+        actions: &[ActionOf<S>],
+        next: Next,
+        disposition: Disposition,
+    ) -> Result<(), TestCaseError> {
+        let did: Vec<_> = self.step.actions.into_iter().collect();
+        prop_assert_eq!(&did[..], actions, "the reference asks for something else");
+        prop_assert_eq!(self.step.next, next, "the reference waits for something else");
+        prop_assert_eq!(self.step.disposition, disposition, "the reference takes the input otherwise");
+        Ok(())
+    }
+}
+
+/// Compares a machine with its reference after every step of random runs, three times as many as `PROPTEST_CASES` says.
+///
+/// # Errors
+/// Where they do not agree, with the smallest run found that shows it.
+pub fn agree<S: Subject, R: Reference<S>>() -> Result<(), String> {
+    let start = |(rules, _): &(R::Rules, PolicyOf<S>)| (R::start(rules, START), rules.clone());
+    let policy = |(_, policy): &(R::Rules, PolicyOf<S>)| policy.clone();
+    check::<S, _, _>(
+        3,
+        (R::rules(), any::<u64>(), moves()),
+        policy,
+        start,
+        |(reference, rules), machine, cx, input| {
+            let (after, step) = stepped(machine, cx, input);
+            let machines = Around { before: &machine, after: &after, step: &step };
+            reference.follow(rules, cx, input, machines)
+        },
+    )
+}
+
+/// Shows `look` every step of random runs before it is taken, and makes the run that it refuses as small as can be. There are `share`
+/// times as many as `PROPTEST_CASES` says.
+fn check<S: Subject, T: Debug, K>(
+    share: u32,
+    runs: impl Strategy<Value = (T, u64, Vec<Move>)>,
+    policy: impl Fn(&T) -> PolicyOf<S>,
+    start: impl Fn(&T) -> K,
+    look: impl Fn(&mut K, S::Machine, Cx<'_, PolicyOf<S>>, InputOf<S>) -> Result<(), TestCaseError>,
+) -> Result<(), String> {
+    let cases = Config::default().cases.saturating_mul(share);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
-    let checked = TestRunner::new(config).run(&runs::<S>(), |(policy, start, moves)| {
-        walk::<S>(&policy, start, &moves, |machine, cx, input| {
-            unpanicked(|| every_law::<S>(machine, cx, input))?
+    let checked = TestRunner::new(config).run(&runs, |(rules, bits, moves)| {
+        let mut kept = start(&rules);
+        walk::<S>(&policy(&rules), bits, &moves, |machine, cx, input| {
+            unpanicked(|| look(&mut kept, machine, cx, input))?
         })
     });
-
     match checked {
         Ok(()) => Ok(()),
-        Err(TestError::Fail(reason, (policy, start, moves))) => Err(format!(
-            "{}: {reason}\nunder {policy:?}\nafter this run:\n{}",
+        Err(TestError::Fail(reason, (rules, bits, moves))) => Err(format!(
+            "{}: {reason}\nunder {:?}\nafter this run:\n{}",
             S::Machine::NAME,
-            trace::<S>(&policy, start, &moves)
+            policy(&rules),
+            trace::<S>(&policy(&rules), bits, &moves)
         )),
         Err(TestError::Abort(reason)) => Err(format!("{}: gave up: {reason}", S::Machine::NAME)),
     }
@@ -263,11 +394,11 @@ fn walk<S: Subject>(
         now = match (step.when, machine.next(policy)) {
             (When::Same, _) => now,
             (When::Later(by), _) => now.shifted(i64::from(by)),
-            (When::Timer(by), Next::At(at)) => at.shifted(by),
+            (When::Timer(by), Next::At(at)) => at.shifted(by).max(now.min(FLOOR)),
             (When::Timer(by), Next::Input | Next::Over) => now.shifted(by.abs()),
-            (When::Back(by), _) => now.shifted(-i64::from(by)),
-        }
-        .max(FLOOR);
+            (When::Back(by), _) => now.shifted(-i64::from(by)).max(FLOOR),
+            (When::At(at), _) => at,
+        };
         let cx = Cx::new(now, policy, step.entropy);
         let input = S::input(&Seen { machine: &machine, policy, now, asked: &asked }, &mut Draw(step.bits));
         look(machine, cx, input)?;
@@ -304,7 +435,12 @@ impl Changes {
     }
 }
 
-fn stepped<M: Machine>(mut machine: M, cx: Cx<'_, M::Policy>, input: M::Input) -> (M, Step<M::Actions>) {
+/// The machine after a step, and what came of it.
+pub(crate) fn stepped<M: Machine>(
+    mut machine: M,
+    cx: Cx<'_, M::Policy>,
+    input: M::Input,
+) -> (M, Step<M::Actions>) {
     let step = machine.step(cx, input);
     (machine, step)
 }
@@ -318,13 +454,15 @@ fn every_law<S: Subject>(
 
     prop_assert_eq!(stepped(machine, cx, input), (after, step), "the same step twice is not the same (G8)");
     prop_assert_eq!(step.next, after.next(cx.policy), "Step::next is not next()");
-    if let Next::At(at) = step.next {
-        prop_assert!(at > cx.now, "waits for {:?}, which is not later than now: a spin", at);
-    }
-    ticks_are_idle(after, cx, step.next)?;
-    times_shift::<S>(machine, cx, input, (after, step))?;
     serde_is_identity::<S>(after)?;
-    ignored_is_ignored(machine, cx, input, (after, step))?;
+    // At the end of time nothing is later than now, and what is begun is over at once.
+    if cx.now < Instant::LATEST {
+        if let Next::At(at) = step.next {
+            prop_assert!(at > cx.now, "waits for {:?}, which is not later than now: a spin", at);
+        }
+        ticks_are_idle(after, cx, step.next)?;
+        ignored_is_ignored(machine, cx, input, (after, step))?;
+    }
     let bounds = [Instant::EARLIEST, Instant::LATEST];
     for now in bounds {
         // Only that it does not panic: at the ends of time the other laws cannot hold.
@@ -356,8 +494,8 @@ fn times_shift<S: Subject>(
     machine: S::Machine,
     cx: Cx<'_, PolicyOf<S>>,
     input: InputOf<S>,
-    (mut after, step): (S::Machine, StepOf<S>),
 ) -> Result<(), TestCaseError> {
+    let (mut after, step) = stepped(machine, cx, input);
     for by in [7_777_777, -1_234_567] {
         let mut moved = machine;
         moved.map_times(|at| at.shifted(by));

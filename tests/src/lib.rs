@@ -6,8 +6,11 @@ pub mod conformance;
 pub mod driving;
 pub mod identity;
 pub mod laws;
+pub mod references;
+pub mod snapshot;
 pub mod source;
 pub mod subjects;
+pub mod tables;
 pub mod wire;
 
 /// The README's programs, compiled and run with the documentation's tests.

@@ -2,7 +2,7 @@
 
 use idv_core::machine::{Actions, Cx, Describe, Disposition, Machine, Next, Step, Transition, row};
 use idv_core::time::{Instant, Span};
-use idv_tests::laws::{Draw, Seen, Subject, hold, table_is_true};
+use idv_tests::laws::{Around, Draw, Reference, Seen, Subject, agree, hold, table_is_true};
 use proptest::prelude::*;
 use std::hash::BuildHasher as _;
 
@@ -35,6 +35,10 @@ const OUTSTANDING: u8 = 7;
 const PANIC: u8 = 8;
 const HIDDEN: u8 = 9;
 const TABLE: u8 = 10;
+const MANY: u8 = 11;
+const AGAIN: u8 = 12;
+const FAR: u8 = 13;
+const ASKS: u8 = 14;
 
 impl<const FAULT: u8> Machine for Alarm<FAULT> {
     type Policy = ();
@@ -50,6 +54,12 @@ impl<const FAULT: u8> Machine for Alarm<FAULT> {
         if self.rings.is_some_and(|at| at <= cx.now || (FAULT == EARLY && at.before(Span::MIN) <= cx.now)) {
             self.rings = None;
             actions.push(Action::Ring);
+            if FAULT == MANY {
+                actions.push(Action::Ring);
+            }
+        }
+        if let (FAR, Some(at)) = (FAULT, self.rings) {
+            assert!(at.as_millis().checked_add(5).is_some(), "no time is left");
         }
         let disposition = match (input, self.rings) {
             (Input::Wind(span), None) => {
@@ -65,11 +75,18 @@ impl<const FAULT: u8> Machine for Alarm<FAULT> {
                 if FAULT == NOOP {
                     self.rings = Some(cx.now.after(span));
                 }
+                if FAULT == ASKS && actions.is_empty() {
+                    actions.push(Action::Ring);
+                }
                 Disposition::Illegal
             }
             (Input::Stop, Some(_)) => {
                 self.rings = None;
                 self.wound = 1;
+                Disposition::Applied
+            }
+            (Input::Tick, _) if FAULT == AGAIN => {
+                self.wound ^= 1;
                 Disposition::Applied
             }
             (Input::Stop | Input::Tick, _) => Disposition::NoOp,
@@ -112,6 +129,7 @@ impl<const FAULT: u8> Describe for Alarm<FAULT> {
     }
 }
 
+#[derive(Debug)]
 struct Alarms<const FAULT: u8>;
 
 impl<const FAULT: u8> Subject for Alarms<FAULT> {
@@ -161,9 +179,66 @@ fn every_fault_is_found_by_the_law_it_breaks() {
         (broken::<OUTSTANDING>(), "is outstanding but was not asked for"),
         (broken::<PANIC>(), "the clock went back"),
         (broken::<HIDDEN>(), "the same step twice is not the same"),
+        (broken::<MANY>(), "more actions in one step than the machine's bound"),
+        (broken::<AGAIN>(), "a second tick"),
+        (broken::<FAR>(), "no time is left"),
+        (broken::<ASKS>(), "Illegal asked for something"),
     ];
     for (said, law) in found {
         assert!(said.contains(law), "expected {law}: {said}");
+    }
+}
+
+/// When the alarm rings, and nothing else.
+struct Clockwork(Option<Instant>);
+
+impl<const FAULT: u8> Reference<Alarms<FAULT>> for Clockwork {
+    type Rules = ();
+
+    fn rules() -> BoxedStrategy<((), ())> {
+        Just(((), ())).boxed()
+    }
+
+    fn start((): &(), _: Instant) -> Self {
+        Self(None)
+    }
+
+    fn follow(
+        &mut self,
+        (): &(),
+        cx: Cx<'_, ()>,
+        input: Input,
+        machines: Around<'_, Alarms<FAULT>>,
+    ) -> Result<(), TestCaseError> {
+        let rung: Vec<Action> =
+            self.0.take_if(|at| *at <= cx.now).map(|_| Action::Ring).into_iter().collect();
+        let disposition = match (input, self.0) {
+            (Input::Wind(span), None) => {
+                self.0 = Some(cx.now.after(span));
+                Disposition::Applied
+            }
+            (Input::Wind(_), Some(_)) => Disposition::Illegal,
+            (Input::Stop, Some(_)) => {
+                self.0 = None;
+                Disposition::Applied
+            }
+            (Input::Stop | Input::Tick, _) => Disposition::NoOp,
+        };
+        machines.was(&rung, self.0.map_or(Next::Input, Next::At), disposition)
+    }
+}
+
+#[test]
+fn a_machine_that_differs_from_its_reference_is_found() {
+    assert_eq!(agree::<Alarms<0>, Clockwork>(), Ok(()));
+    let found = [
+        (agree::<Alarms<EARLY>, Clockwork>(), "asks for something else"),
+        (agree::<Alarms<CLOCK>, Clockwork>(), "waits for something else"),
+        (agree::<Alarms<AGAIN>, Clockwork>(), "takes the input otherwise"),
+    ];
+    for (said, what) in found {
+        let said = said.err().unwrap_or_default();
+        assert!(said.contains(what), "expected {what}: {said}");
     }
 }
 

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use idv_tests::snapshot::assert_unchanged;
 use idv_tests::source::root;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -97,27 +98,12 @@ fn foreign(own: &str, item: &str) -> Vec<String> {
 
 #[test]
 fn the_public_apis_are_those_that_were_reviewed() {
-    let (descriptions, snapshots) = (describe(), root().join("tests/public_api"));
-    let mut changed = String::new();
-    for name in PUBLISHED {
-        let is = listing(name, &descriptions.join(name.replace('-', "_")).with_extension("json"));
-        let path = snapshots.join(name).with_extension("txt");
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            std::fs::create_dir_all(&snapshots).unwrap();
-            std::fs::write(&path, &is).unwrap();
-        }
-        let was = std::fs::read_to_string(&path).unwrap_or_default();
-        if is != was {
-            let (before, after): (BTreeSet<_>, BTreeSet<_>) = (was.lines().collect(), is.lines().collect());
-            writeln!(changed, "{name}:").unwrap();
-            before.difference(&after).for_each(|line| writeln!(changed, "  - {line}").unwrap());
-            after.difference(&before).for_each(|line| writeln!(changed, "  + {line}").unwrap());
-        }
-    }
-    assert!(
-        changed.is_empty(),
-        "the public API changed; where that is meant, UPDATE_SNAPSHOTS=1 rewrites tests/public_api:\n{changed}"
-    );
+    let descriptions = describe();
+    let listing = |name: &str| {
+        let description = descriptions.join(name.replace('-', "_")).with_extension("json");
+        (format!("{name}.txt"), listing(name, &description))
+    };
+    assert_unchanged("tests/public_api", &PUBLISHED.map(listing));
 }
 
 #[test]

@@ -9,15 +9,44 @@ use proptest::prelude::*;
 #[derive(Debug)]
 pub struct Subjected;
 
+/// All that a policy says.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// So many calls at most
+    pub calls: u32,
+    /// in a window of so many milliseconds,
+    pub window: u32,
+    /// so many of them back to back.
+    pub burst: u32,
+}
+
+impl Rules {
+    /// The policy that says the same, if the builder accepts it.
+    #[must_use]
+    pub fn policy(&self) -> Option<Policy> {
+        Policy::per_window(self.calls, Span::millis(self.window), self.burst).ok()
+    }
+
+    /// The milliseconds between calls that are evenly spread over what the burst leaves of the window.
+    #[must_use]
+    pub fn interval(&self) -> i64 {
+        match self.calls {
+            1 => i64::from(self.window) + 1,
+            calls => i64::from(self.window.div_ceil(calls - self.burst)),
+        }
+    }
+}
+
+/// Few calls, so that the limit is reached.
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
+    (1..8_u32, 1..8_u32, 1..20_000_u32).prop_map(|(calls, burst, window)| Rules { calls, window, burst })
+}
+
 impl Subject for Subjected {
     type Machine = Budget;
 
     fn policies() -> BoxedStrategy<Policy> {
-        (1..8_u32, 1..8_u32, 1..20_000_u32)
-            .prop_filter_map("a policy that the builder accepts", |(calls, burst, window)| {
-                Policy::per_window(calls, Span::millis(window), burst).ok()
-            })
-            .boxed()
+        rules().prop_filter_map("a policy that the builder accepts", |rules| rules.policy()).boxed()
     }
 
     fn start(_: &Policy, _: Instant, _: &mut Draw) -> Budget {

@@ -11,36 +11,77 @@ use proptest::prelude::*;
 #[derive(Debug)]
 pub struct Subjected;
 
-/// Policies with times so close to each other that every order of them comes up.
-pub(super) fn policies() -> impl Strategy<Value = Policy> {
+/// All that a policy says.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "as in the builder of the policy")]
+pub struct Rules {
+    pub cadence: Span,
+    pub interval: Span,
+    pub call_timeout: Span,
+    pub lateness: Span,
+    pub backoff: Backoff,
+    pub retry_after_cap: Span,
+    pub deadline: Span,
+    pub grace: Span,
+    pub budget_wait: Span,
+    pub watch: Option<Span>,
+    pub audit: Option<Span>,
+    pub rechecks: [Option<Span>; MAX_RECHECKS],
+}
+
+impl Rules {
+    /// The policy that says the same, if the builder accepts it.
+    #[must_use]
+    pub fn policy(&self) -> Option<Policy> {
+        Policy::builder(self.cadence, self.deadline)
+            .interval(self.interval)
+            .call_timeout(self.call_timeout)
+            .lateness(self.lateness)
+            .budget_wait(self.budget_wait)
+            .grace(self.grace)
+            .backoff(self.backoff)
+            .retry_after_cap(self.retry_after_cap)
+            .watch(self.watch)
+            .audit(self.audit)
+            .rechecks(self.rechecks)
+            .build()
+            .ok()
+    }
+}
+
+/// Times so close to each other that every order of them comes up.
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let some = |most| prop::option::of(super::spans(1, most));
     let calls = (super::spans(1, 400), super::spans(1, 100), super::spans(1, 300));
     let waits = (super::spans(1, 200), super::spans(1, 2_000), 0..60_u8, super::spans(1, 5_000));
     let watching = (some(6_000), some(3_000), [some(300), some(600), some(900), some(1_200)]);
     let pace = (super::spans(1, 300), super::spans(0, 300), super::spans(2, 6_000), 0..2_000_u32);
-    (pace, calls, waits, watching).prop_filter_map(
-        "a policy that the builder accepts",
-        |(pace, calls, waits, watching)| {
-            let (cadence, more, deadline, longer) = pace;
-            let (call_timeout, lateness, budget_wait) = calls;
-            let (first, most, jitter_percent, retry_after_cap) = waits;
-            let (watch, audit, rechecks): (_, _, [_; MAX_RECHECKS]) = watching;
-            let least = call_timeout.plus(lateness).times(2).plus(cadence).plus(budget_wait);
-            Policy::builder(cadence, deadline)
-                .interval(cadence.plus(more))
-                .call_timeout(call_timeout)
-                .lateness(lateness)
-                .budget_wait(budget_wait)
-                .grace(least.plus(Span::millis(longer)))
-                .backoff(Backoff { first, most, jitter_percent })
-                .retry_after_cap(retry_after_cap)
-                .watch(watch)
-                .audit(audit)
-                .rechecks(rechecks)
-                .build()
-                .ok()
-        },
-    )
+    (pace, calls, waits, watching).prop_map(|(pace, calls, waits, watching)| {
+        let (cadence, more, deadline, longer) = pace;
+        let (call_timeout, lateness, budget_wait) = calls;
+        let (first, most, jitter_percent, retry_after_cap) = waits;
+        let (watch, audit, rechecks) = watching;
+        let least = call_timeout.plus(lateness).times(2).plus(cadence).plus(budget_wait);
+        Rules {
+            cadence,
+            interval: cadence.plus(more),
+            call_timeout,
+            lateness,
+            backoff: Backoff { first, most, jitter_percent },
+            retry_after_cap,
+            deadline,
+            grace: least.plus(Span::millis(longer)),
+            budget_wait,
+            watch,
+            audit,
+            rechecks,
+        }
+    })
+}
+
+/// Policies with times so close to each other that every order of them comes up.
+pub(super) fn policies() -> impl Strategy<Value = Policy> {
+    rules().prop_filter_map("a policy that the builder accepts", |rules| rules.policy())
 }
 
 /// Any class.

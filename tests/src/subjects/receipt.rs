@@ -13,10 +13,10 @@ use proptest::prelude::*;
 pub struct Subjected;
 
 /// The number that every receipt here is started with.
-const OP: u64 = 5;
+pub(crate) const OP: u64 = 5;
 
 /// A proof for the callback `op`, of a record that is new or not.
-fn proof(op: u64, duplicate: bool) -> Option<CommitReceipt> {
+pub(crate) fn proof(op: u64, duplicate: bool) -> Option<CommitReceipt> {
     let record = Record {
         provider: "shufti",
         digest: [1; 32],

@@ -4,40 +4,98 @@ use crate::laws::{Draw, Seen, Subject};
 use idv_core::backoff::Backoff;
 use idv_core::machine::Describe as _;
 use idv_core::time::{Instant, Span};
-use idv_core::token::{Action, Input, Policy, Token};
+use idv_core::token::{Action, Input, Mode, Policy, Token};
 use proptest::prelude::*;
 
 /// See [`Token`].
 #[derive(Debug)]
 pub struct Subjected;
 
+/// All that a policy says.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "as in the builder of the policy")]
+pub struct Rules {
+    pub mode: Mode,
+    pub ttl: Span,
+    pub margin: Span,
+    pub call_timeout: Span,
+    pub lateness: Span,
+    pub backoff: Backoff,
+    pub renewal_gap: Span,
+    pub refusals: u8,
+    pub retry_after_cap: Span,
+}
+
+impl Rules {
+    /// The policy that says the same, if the builder accepts it.
+    #[must_use]
+    pub fn policy(&self) -> Option<Policy> {
+        let builder = match self.mode {
+            Mode::NotNeeded => return Some(Policy::not_needed()),
+            Mode::SingleUse => Policy::single_use(self.ttl),
+            Mode::Reusable => Policy::reusable(self.ttl),
+        };
+        builder
+            .margin(self.margin)
+            .call_timeout(self.call_timeout)
+            .lateness(self.lateness)
+            .backoff(self.backoff)
+            .renewal_gap(self.renewal_gap)
+            .refusals(self.refusals)
+            .retry_after_cap(self.retry_after_cap)
+            .build()
+            .ok()
+    }
+}
+
+/// What the policy says for which there is no token.
+const NOT_NEEDED: Rules = Rules {
+    mode: Mode::NotNeeded,
+    ttl: Span::MAX,
+    margin: Span::secs(30),
+    call_timeout: Span::secs(10),
+    lateness: Span::secs(1),
+    backoff: Backoff { first: Span::secs(1), most: Span::mins(1), jitter_percent: 20 },
+    renewal_gap: Span::secs(30),
+    refusals: 3,
+    retry_after_cap: Span::mins(15),
+};
+
+/// Lives so short that every order of the moments comes up.
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
+    let spans =
+        (super::spans(1, 20_000), super::spans(1, 2_000), super::spans(1, 2_000), super::spans(1, 500));
+    let waits = (super::spans(1, 1_000), super::spans(1, 60_000), super::spans(1, 40_000), 0..60_u8);
+    (0..5_u8, spans, waits, 1..4_u8, super::spans(1, 30_000)).prop_map(
+        |(mode, spans, waits, refusals, retry_after_cap)| {
+            let (ttl, margin, call_timeout, lateness) = spans;
+            let (first, most, renewal_gap, jitter_percent) = waits;
+            let mode = match mode {
+                0 => return NOT_NEEDED,
+                1 | 2 => Mode::SingleUse,
+                _ => Mode::Reusable,
+            };
+            let backoff = Backoff { first, most, jitter_percent };
+            Rules {
+                mode,
+                ttl,
+                margin,
+                call_timeout,
+                lateness,
+                backoff,
+                renewal_gap,
+                refusals,
+                retry_after_cap,
+            }
+        },
+    )
+}
+
 impl Subject for Subjected {
     type Machine = Token;
 
     fn policies() -> BoxedStrategy<Policy> {
-        let spans =
-            (super::spans(1, 20_000), super::spans(1, 2_000), super::spans(1, 2_000), super::spans(1, 500));
-        let waits = (super::spans(1, 1_000), super::spans(1, 60_000), super::spans(1, 40_000), 0..60_u8);
-        (0..5_u8, spans, waits, 1..4_u8)
-            .prop_filter_map("a policy that the builder accepts", |(mode, spans, waits, refusals)| {
-                let (ttl, margin, call_timeout, lateness) = spans;
-                let (first, most, renewal_gap, jitter_percent) = waits;
-                let builder = match mode {
-                    0 => return Some(Policy::not_needed()),
-                    1 | 2 => Policy::single_use(ttl),
-                    _ => Policy::reusable(ttl),
-                };
-                builder
-                    .margin(margin)
-                    .call_timeout(call_timeout)
-                    .lateness(lateness)
-                    .backoff(Backoff { first, most, jitter_percent })
-                    .renewal_gap(renewal_gap)
-                    .refusals(refusals)
-                    .build()
-                    .ok()
-            })
-            .boxed()
+        rules().prop_filter_map("a policy that the builder accepts", |rules| rules.policy()).boxed()
     }
 
     fn start(_: &Policy, _: Instant, _: &mut Draw) -> Token {
