@@ -22,7 +22,7 @@ use idv_core::engine::{
 };
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::time::Instant;
-use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, Runtime, WORK};
+use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, Runtime, WORK, spans, word_given};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -250,7 +250,7 @@ impl<R: Runtime> Run<R> {
         let (taken, mut store, stored) = (Arc::clone(&task), self.parts.store.clone(), self.stored.clone());
         let submitted = self.storing.0.submit(move || {
             if let Some(task) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                let _ = stored.try_send(task.perform(&mut store));
+                let _ = stored.try_send(store.perform(task));
             }
         });
         if submitted.is_err()
@@ -371,13 +371,14 @@ pub(crate) async fn give_way() {
 
 /// One exchange. A codec or a transport that panics costs its own call.
 async fn call_provider(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, call: Call) -> Completion {
-    let span = tracing::debug_span!("call", provider = call.provider_name(), id = call.id());
+    let span = spans::call(&call);
     let ticket = call.ticket();
     let exchange = async move {
         let result = match call.within(clock.now()) {
             Ok(within) => transport.send(&call.request(), within).await,
             Err(failure) => Err(failure),
         };
+        spans::exchanged(&result);
         call.answered(result, clock.unix_ms())
     };
     AssertUnwindSafe(exchange.instrument(span)).catch_unwind().await.unwrap_or_else(|_| ticket.panicked())
@@ -385,12 +386,8 @@ async fn call_provider(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, cal
 
 /// Gives one revision to the application. A handler that panics has not taken it.
 async fn hand(handler: Handler, hand_over: HandOver) -> Completion {
-    let (provider, id, number) = hand_over.key();
-    let span = tracing::debug_span!("hand_over", provider, id, number, attempt = hand_over.attempt());
+    let span = spans::hand_over(&hand_over);
     let word = async { handler(hand_over.revision()).await };
-    match AssertUnwindSafe(word.instrument(span)).catch_unwind().await {
-        Ok(Ok(())) => hand_over.taken(),
-        Ok(Err(error)) => hand_over.not_taken(error.to_string()),
-        Err(_) => hand_over.not_taken("the handler panicked".to_owned()),
-    }
+    let word = AssertUnwindSafe(word.instrument(span.clone())).catch_unwind().await;
+    span.in_scope(|| word_given(hand_over, word))
 }

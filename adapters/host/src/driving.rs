@@ -1,6 +1,6 @@
 //! What every driver shares beside the core's engine: its bounds, what an application holds of it, and its errors.
 
-use idv_core::engine::{self, Opened, Opening, Permit, RestoreError};
+use idv_core::engine::{self, Completion, HandOver, Opened, Opening, Permit, RestoreError};
 use idv_core::fleet::{Key, OpenError};
 use idv_core::machine::Disposition;
 use idv_core::time::Instant;
@@ -71,6 +71,28 @@ impl Verification {
             Opened { key, opening: Opening::Saved | Opening::NotSavedYet | Opening::BroughtBack } => {
                 Ok(Self(key))
             }
+        }
+    }
+}
+
+/// The completion of a hand-over by the application's word. A handler that panicked has not taken the revision.
+pub fn word_given(
+    hand_over: HandOver,
+    word: std::thread::Result<Result<(), HandOverError>>,
+) -> Completion {
+    match word {
+        Ok(Ok(())) => {
+            tracing::debug!("taken");
+            hand_over.taken()
+        }
+        Ok(Err(error)) => {
+            // What the application says may be about a person: it is for the application's own log.
+            tracing::debug!("not taken");
+            hand_over.not_taken(error.to_string())
+        }
+        Err(_) => {
+            tracing::error!("the handler panicked");
+            hand_over.not_taken("the handler panicked".to_owned())
         }
     }
 }

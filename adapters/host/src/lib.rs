@@ -14,6 +14,7 @@ mod pool;
 mod runtime;
 #[cfg(feature = "smol")]
 mod smol_runtime;
+pub mod spans;
 mod store;
 pub mod tls;
 mod waiting;
@@ -21,7 +22,7 @@ mod waiting;
 pub use clock::{Clock, SystemClock};
 pub use driving::{
     AccountRef, DRAIN, DriverError, HandOverError, INBOX, LONGEST_WAIT, STORING, StartError, Verification,
-    WORK, until_granted,
+    WORK, until_granted, word_given,
 };
 pub use entropy::Entropy;
 pub use intake::{Answered, CallbackRequest, Delivered, Incoming, Intake, IntakeBounds};

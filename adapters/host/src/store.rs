@@ -1,5 +1,7 @@
 //! Where a driver keeps callbacks and sessions: the traits of `idv_core::store`, shared between threads.
 
+use crate::spans;
+use idv_core::engine::{Completion, StoreTask};
 use idv_core::store::{
     Commit, Journal, MemoryStore, Record, Recorded, Save, Saved, SavedSession, Sessions, TooLarge,
 };
@@ -100,6 +102,11 @@ impl AnyStore {
     #[must_use]
     pub fn new(store: impl Journal + Sessions + Clone + Send + 'static) -> Self {
         Self(Box::new(store))
+    }
+
+    /// Does what an engine asks of its store. May block for as long as the store does.
+    pub fn perform(&mut self, task: StoreTask) -> Completion {
+        spans::store(&task).in_scope(|| task.perform(self))
     }
 }
 

@@ -23,6 +23,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// How long, and how many bytes, are read and thrown away after a refusal, so that a peer that is still sending gets to read it
 /// instead of a reset.
@@ -206,6 +207,12 @@ async fn answer<R: Runtime, H: Handler>(
 ) -> Result<http::Response<Sending>, HungUp> {
     let (parts, incoming) = request.into_parts();
     let (received_at, deadline) = watch.head_complete(incoming.is_end_stream());
+    let span = tracing::debug_span!(
+        "request",
+        method = %parts.method,
+        path = parts.uri.path(),
+        status = tracing::field::Empty,
+    );
     let head = Arc::new(Head {
         method: parts.method,
         uri: parts.uri,
@@ -218,13 +225,17 @@ async fn answer<R: Runtime, H: Handler>(
     let reply = {
         // The driver wakes this task at the deadline. At the deadline it is too late, even for a reply that is ready.
         let overdue = poll_fn(|_| if Instant::now() >= deadline { Poll::Ready(None) } else { Poll::Pending });
-        let work = async { Some(caught(shared.handler.handle(Request { head: head.clone(), body })).await) };
+        let work = async {
+            let handled = span.in_scope(|| shared.handler.handle(Request { head: head.clone(), body }));
+            Some(caught(handled.instrument(span.clone())).await)
+        };
         first(overdue, work).await
     };
+    let _entered = span.enter();
     let mut reply = match reply {
         Some(Ok(reply)) => reply,
         Some(Err(_)) => {
-            tracing::error!(method = %head.method, path = head.path(), "the handler panicked");
+            tracing::error!("the handler panicked");
             Reply::new(StatusCode::INTERNAL_SERVER_ERROR)
         }
         None => shared.handler.overdue(&head, watch.body_complete()),
@@ -233,12 +244,8 @@ async fn answer<R: Runtime, H: Handler>(
     if !watch.reply_ready(now) {
         reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    tracing::debug!(
-        method = %head.method,
-        path = head.path(),
-        status = reply.status.as_u16(),
-        after_ms = now.saturating_duration_since(received_at).as_millis() as u64,
-        "answered"
-    );
+    let after_ms = u64::try_from(now.saturating_duration_since(received_at).as_millis()).unwrap_or(u64::MAX);
+    span.record("status", reply.status.as_u16());
+    tracing::debug!(after_ms, "answered");
     reply.into_response(watch, shared.sleep.clone())
 }

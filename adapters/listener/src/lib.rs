@@ -32,7 +32,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Logs carry the method, the path without its query, the status and durations; never header values, bodies or addresses.
+//! Each request has a span, `request` (level debug), with its method, its path without the query, and its status; never header values, bodies
+//! or addresses. So a path should hold no secret.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -16,7 +16,7 @@ use idv_core::engine::{
 use idv_core::evidence::FaultKind;
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::http::Failure;
-use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, WORK};
+use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, WORK, spans, word_given};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -188,11 +188,11 @@ impl Run {
         let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
         let make = move |call: Call| {
             let ticket = call.ticket();
-            let span = tracing::debug_span!("call", provider = call.provider_name(), id = call.id());
+            let _entered = spans::call(&call).entered();
             let made = catch_unwind(AssertUnwindSafe(|| {
-                let _entered = span.enter();
                 let answer =
                     call.within(clock.now()).and_then(|within| transport.send(&call.request(), within));
+                spans::exchanged(&answer);
                 call.answered(answer, clock.unix_ms())
             }));
             made.unwrap_or_else(|_| ticket.panicked())
@@ -205,7 +205,7 @@ impl Run {
 
     fn ask_store(&mut self, task: StoreTask) {
         let mut store = self.store.clone();
-        let ask = move |task: StoreTask| task.perform(&mut store);
+        let ask = move |task: StoreTask| store.perform(task);
         self.submit(&self.storing.clone(), task, ask, |task| {
             task.failed("no thread for the store".to_owned())
         });
@@ -218,14 +218,9 @@ impl Run {
                 return hand_over.withdrawn();
             }
             let _inside = Inside::enter();
-            let (provider, id, number) = hand_over.key();
-            let span = tracing::debug_span!("hand_over", provider, id, number, attempt = hand_over.attempt());
-            let _entered = span.enter();
-            match catch_unwind(AssertUnwindSafe(|| handler(&hand_over.revision()))) {
-                Ok(Ok(())) => hand_over.taken(),
-                Ok(Err(error)) => hand_over.not_taken(error.to_string()),
-                Err(_) => hand_over.not_taken("the handler panicked".to_owned()),
-            }
+            let _entered = spans::hand_over(&hand_over).entered();
+            let word = catch_unwind(AssertUnwindSafe(|| handler(&hand_over.revision())));
+            word_given(hand_over, word)
         };
         self.submit(&self.handlers.clone(), hand_over, hand, |it| {
             it.not_taken("no thread for the handler".to_owned())

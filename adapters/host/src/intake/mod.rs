@@ -15,6 +15,7 @@ mod room;
 
 use crate::clock::Clock;
 use crate::pool::Pool;
+use crate::spans;
 use crate::store::AnyStore;
 use deadlines::{Deadlines, Timed};
 use futures_core::Stream;
@@ -191,6 +192,7 @@ impl Intake {
         let next = reception.next();
         let due = if let Next::At(at) = next { Some((at, op)) } else { None };
         let ongoing = Arc::new(Ongoing {
+            span: spans::callback(endpoint.provider.name(), op),
             share: Arc::new(self.shared.room.share()),
             intake: Arc::clone(&self.shared),
             due,
@@ -342,6 +344,8 @@ impl fmt::Debug for Answered<'_> {
 /// What the server's side, the store's side and the clock's side of one callback share.
 struct Ongoing {
     intake: Arc<Shared>,
+    /// What is done for it is done in here, on whichever thread.
+    span: tracing::Span,
     share: Arc<Share>,
     /// The deadline it is registered under.
     due: Option<(Instant, u64)>,
@@ -377,6 +381,7 @@ impl Ongoing {
     }
 
     fn step(self: &Arc<Self>, input: impl FnOnce(&mut Reception, Instant) -> Vec<Action>) {
+        let _entered = self.span.enter();
         let actions = {
             let mut state = self.lock();
             // Read under the lock, so that the time of one callback never goes back.
@@ -387,11 +392,17 @@ impl Ongoing {
             match action {
                 Action::Examine(task) => self.examine(task),
                 Action::Record(task) => self.record(task),
-                Action::Answer(_) => self.release(),
+                Action::Answer(answer) => {
+                    self.span.record("status", answer.status());
+                    self.release();
+                }
                 Action::Arrived(arrived) => {
                     (self.intake.forward)(Delivered { arrived, _share: Arc::clone(&self.share) });
                 }
-                Action::Tell(event) => (self.intake.observer)(event),
+                Action::Tell(event) => {
+                    spans::became(&self.span, &event);
+                    (self.intake.observer)(event);
+                }
             }
         }
     }
@@ -433,7 +444,8 @@ impl Ongoing {
         let this = Arc::clone(self);
         let taken = self.intake.recorders.submit(move || {
             let mut store = this.intake.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match task.perform(&mut store) {
+            let span = spans::record(&this.span);
+            match span.in_scope(|| task.perform(&mut store)) {
                 Ok(proof) => this.step(|reception, now| reception.committed(now, proof)),
                 Err(error) => {
                     tracing::error!(%error, "a callback could not be recorded");

@@ -3,6 +3,7 @@
 //! As it stands, ureq resolves a name before it looks for a connection that it has kept, and starts a thread each time in order to keep
 //! the limit on it: a thread and a lookup for every call, even to an address.
 
+use idv_host::Peer;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use ureq::config::Config;
@@ -50,7 +51,13 @@ impl Connector for Connecting {
             current_time: Arc::clone(&details.current_time),
             ..*details
         };
-        self.0.connect(&resolved, chained)
+        let connected = self.0.connect(&resolved, chained)?;
+        if connected.is_some()
+            && let Ok(peer) = Peer::of(&details.uri.to_string())
+        {
+            tracing::debug!(%peer, "connected");
+        }
+        Ok(connected)
     }
 }
 
