@@ -176,12 +176,12 @@ impl<R: Runtime> Builder<R> {
         let moment = Moment::new(clock.now(), clock.unix_ms(), entropy.draw());
         let mut store = self.store.clone();
         let (restored, restoring) = async_channel::bounded(1);
-        let restore = move || {
+        let restore = move |mut engine: Engine| {
             let mut asked = Vec::new();
             let result = engine.restore(moment, &mut store, &mut |task| asked.push(task));
             let _ = restored.try_send(result.map(|()| (engine, asked)));
         };
-        storing.0.submit(restore).map_err(|_| no_thread())?;
+        storing.0.submit(engine, restore).map_err(|_| no_thread())?;
         let (engine, asked) =
             restoring.recv().await.map_err(|_| no_thread())?.map_err(StartError::Restore)?;
 

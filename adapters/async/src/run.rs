@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::Instrument;
@@ -246,16 +246,11 @@ impl<R: Runtime> Run<R> {
 
     /// Asks the store, on a thread: it may block.
     fn store(&self, task: StoreTask) {
-        let task = Arc::new(Mutex::new(Some(task)));
-        let (taken, mut store, stored) = (Arc::clone(&task), self.parts.store.clone(), self.stored.clone());
-        let submitted = self.storing.0.submit(move || {
-            if let Some(task) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                let _ = stored.try_send(store.perform(task));
-            }
+        let (mut store, stored) = (self.parts.store.clone(), self.stored.clone());
+        let submitted = self.storing.0.submit(task, move |task| {
+            let _ = stored.try_send(store.perform(task));
         });
-        if submitted.is_err()
-            && let Some(task) = task.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
+        if let Err(task) = submitted {
             let _ = self.stored.try_send(task.failed("no thread could be started for the store".to_owned()));
         }
     }

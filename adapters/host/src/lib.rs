@@ -28,7 +28,7 @@ pub use entropy::Entropy;
 pub use intake::{Answered, CallbackRequest, Delivered, Incoming, Intake, IntakeBounds};
 pub use options::{MOST_KEPT, MOST_KEPT_TO_ONE, Options};
 pub use peer::{Peer, Phase};
-pub use pool::{NotTaken, Pool};
+pub use pool::Pool;
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use smol_runtime::Smol;

@@ -33,18 +33,6 @@ struct State {
     closed: bool,
 }
 
-/// The queue is full, or the pool is closed; the work was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotTaken;
-
-impl fmt::Display for NotTaken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the pool of threads is full or closed")
-    }
-}
-
-impl std::error::Error for NotTaken {}
-
 impl Pool {
     /// A pool whose threads are called after `name`. At least one thread is allowed.
     #[must_use]
@@ -60,16 +48,20 @@ impl Pool {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Queues the work; returns at once.
+    /// Queues `work`, to be done with `task` on a thread; returns at once.
     ///
     /// # Errors
-    /// The queue is full, the pool is closed, or its first thread could not be started.
-    pub fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), NotTaken> {
+    /// The queue is full, the pool is closed, or its first thread could not be started. The task comes back: nothing was done with it.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        task: T,
+        work: impl FnOnce(T) + Send + 'static,
+    ) -> Result<(), T> {
         let mut state = self.shared.lock();
         // An idle thread that was woken but has not taken its work yet still counts as idle: compare with what is queued.
         let wants_thread = state.queue.len() >= state.idle && state.threads < self.shared.most_threads;
         if state.closed || (!wants_thread && state.queue.len() >= self.shared.most_queued.max(state.idle)) {
-            return Err(NotTaken);
+            return Err(task);
         }
         if wants_thread {
             let shared = Arc::clone(&self.shared);
@@ -80,14 +72,14 @@ impl Pool {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => {
                     tracing::error!(%error, pool = self.shared.name, "no thread could be started");
-                    return Err(NotTaken);
+                    return Err(task);
                 }
                 Err(error) => {
                     tracing::warn!(%error, pool = self.shared.name, "no further thread could be started")
                 }
             }
         }
-        state.queue.push_back(Box::new(job));
+        state.queue.push_back(Box::new(move || work(task)));
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -159,7 +151,7 @@ mod tests {
         let (done, all) = mpsc::channel();
         for _ in 0..50 {
             let (running, most, done) = (Arc::clone(&running), Arc::clone(&most), done.clone());
-            pool.submit(move || {
+            pool.submit((), move |()| {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 std::thread::yield_now();
                 running.fetch_sub(1, Ordering::SeqCst);
@@ -174,21 +166,21 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_and_a_closed_pool_too() {
+    fn a_full_queue_refuses_and_a_closed_pool_too_and_the_task_comes_back() {
         let pool = Pool::new("test", 1, 2);
         let (release, held) = mpsc::channel::<()>();
         let (started, starts) = mpsc::channel();
-        pool.submit(move || {
+        pool.submit((), move |()| {
             started.send(()).unwrap();
             let _ = held.recv();
         })
         .unwrap();
         starts.recv().unwrap();
-        assert_eq!(pool.submit(|| ()), Ok(()));
-        assert_eq!(pool.submit(|| ()), Ok(()));
-        assert_eq!(pool.submit(|| ()), Err(NotTaken));
+        assert_eq!(pool.submit(7, drop), Ok(()));
+        assert_eq!(pool.submit(7, drop), Ok(()));
+        assert_eq!(pool.submit(7, drop), Err(7));
         assert!(!pool.close(false, Duration::from_millis(1)), "one piece of work still runs");
-        assert_eq!(pool.submit(|| ()), Err(NotTaken));
+        assert_eq!(pool.submit(7, drop), Err(7));
         drop(release);
         assert!(pool.close(false, Duration::from_secs(10)));
     }
@@ -199,13 +191,13 @@ mod tests {
             let pool = Pool::new("test", 1, 10);
             let count = Arc::new(AtomicUsize::new(0));
             let (release, held) = mpsc::channel::<()>();
-            pool.submit(move || {
+            pool.submit((), move |()| {
                 let _ = held.recv();
             })
             .unwrap();
             for _ in 0..5 {
                 let count = Arc::clone(&count);
-                pool.submit(move || {
+                pool.submit((), move |()| {
                     count.fetch_add(1, Ordering::SeqCst);
                 })
                 .unwrap();
@@ -220,9 +212,9 @@ mod tests {
     #[test]
     fn a_panic_costs_one_piece_of_work() {
         let pool = Pool::new("test", 1, 10);
-        pool.submit(|| panic!("on purpose")).unwrap();
+        pool.submit((), |()| panic!("on purpose")).unwrap();
         let (done, all) = mpsc::channel();
-        pool.submit(move || done.send(7).unwrap()).unwrap();
+        pool.submit(done, |done| done.send(7).unwrap()).unwrap();
         assert_eq!(all.recv(), Ok(7));
     }
 }

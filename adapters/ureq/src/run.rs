@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) type Handler = Arc<dyn Fn(&Revision) -> Result<(), HandOverError> + Send + Sync>;
@@ -235,17 +235,11 @@ impl Run {
         work: impl FnOnce(T) -> Completion + Send + 'static,
         refuse: impl FnOnce(T) -> Completion,
     ) {
-        let task = Arc::new(Mutex::new(Some(task)));
-        let take = |task: &Mutex<Option<T>>| task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (taken, outbox) = (Arc::clone(&task), self.outbox.clone());
-        let submitted = pool.submit(move || {
-            if let Some(task) = take(&taken) {
-                let _ = outbox.send(Message::Completion(work(task)));
-            }
+        let outbox = self.outbox.clone();
+        let submitted = pool.submit(task, move |task| {
+            let _ = outbox.send(Message::Completion(work(task)));
         });
-        if submitted.is_err()
-            && let Some(task) = take(&task)
-        {
+        if let Err(task) = submitted {
             self.at_once.push_back(refuse(task));
         }
     }

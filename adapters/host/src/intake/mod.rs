@@ -425,7 +425,7 @@ impl Ongoing {
             return self.examine_here(task);
         }
         let this = Arc::clone(self);
-        if self.intake.readers.submit(move || this.examine_here(task)).is_err() {
+        if self.intake.readers.submit(task, move |task| this.examine_here(task)).is_err() {
             tracing::warn!("too many callbacks wait to be read");
             self.step(Reception::not_recorded);
         }
@@ -442,7 +442,7 @@ impl Ongoing {
     /// Starts the commit. The store may take its time, the machine keeps the deadline.
     fn record(self: &Arc<Self>, task: Recording) {
         let this = Arc::clone(self);
-        let taken = self.intake.recorders.submit(move || {
+        let taken = self.intake.recorders.submit(task, move |task| {
             let mut store = this.intake.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let span = spans::record(&this.span);
             match span.in_scope(|| task.perform(&mut store)) {
