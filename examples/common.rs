@@ -5,7 +5,7 @@ use idv_core::provider::Provider;
 use idv_core::receipt::Policy;
 use idv_core::secret::Secret;
 use idv_core::shufti;
-use idv_host::{AnyStore, Intake, IntakeBounds, SharedMemory, SystemClock};
+use idv_host::{AnyStore, Delivered, Intake, IntakeBounds, SharedMemory, SystemClock};
 use std::env;
 use std::error::Error;
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ pub(crate) fn intake() -> Intake {
         AnyStore::new(SharedMemory::default()),
         IntakeBounds::default(),
         // With an engine: `engine.callback(moment, delivered.arrived, …)`, which asks the provider. A callback alone is no verdict.
-        |delivered| {
+        |delivered: Delivered| {
             let (id, claims) = (delivered.arrived.id(), delivered.arrived.claims());
             if let (Some(id), Some(claims), Some(_)) = (id, claims, delivered.arrived.position()) {
                 println!("{id} is said to be {claims}");

@@ -3,7 +3,7 @@
 use crate::client::{Client, Transport};
 use crate::driver::{Driver, Inner};
 use crate::events::{Observer, Observers};
-use crate::receiving::{Receiving, forward};
+use crate::receiving::{Outbox, Receiving};
 use crate::run::{Handler, Message, Parts, Run, Storing};
 use futures_util::FutureExt;
 use idv_core::delivery;
@@ -192,7 +192,7 @@ impl<R: Runtime> Builder<R> {
                 Arc::clone(&clock),
                 self.store.clone(),
                 self.intake,
-                forward(outbox.clone()),
+                Outbox(outbox.clone()),
                 observe,
             )))
         };

@@ -2,7 +2,7 @@
 
 use crate::run::Message;
 use async_channel::{Receiver, Sender};
-use idv_host::{Delivered, Intake};
+use idv_host::{Delivered, Inbox, Intake};
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,15 +67,15 @@ impl Receiving {
     }
 }
 
-/// Moves callbacks from the intake into the inbox.
-pub(crate) fn forward(outbox: Sender<Message>) -> impl Fn(Delivered) + Send + Sync {
-    move |delivered| {
-        if delivered.arrived.position().is_some() {
-            // On a recorder's thread: it may wait, and then new callbacks are answered 503 instead of piling up here.
-            let _ = outbox.send_blocking(Message::Callback(delivered));
-        } else if outbox.try_send(Message::Callback(delivered)).is_err() {
-            // A hint that gets lost costs latency, never a verdict.
-            tracing::debug!("a hint was dropped: the driver is busy or has stopped");
-        }
+/// The task's inbox, for the intake.
+pub(crate) struct Outbox(pub(crate) Sender<Message>);
+
+impl Inbox for Outbox {
+    fn send(&self, delivered: Delivered) {
+        let _ = self.0.send_blocking(Message::Callback(delivered));
+    }
+
+    fn try_send(&self, delivered: Delivered) -> bool {
+        self.0.try_send(Message::Callback(delivered)).is_ok()
     }
 }

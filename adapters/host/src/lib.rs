@@ -25,7 +25,7 @@ pub use driving::{
     WORK, until_granted, word_given,
 };
 pub use entropy::Entropy;
-pub use intake::{Answered, CallbackRequest, Delivered, Incoming, Intake, IntakeBounds};
+pub use intake::{Answered, CallbackRequest, Delivered, Inbox, Incoming, Intake, IntakeBounds};
 pub use options::{MOST_KEPT, MOST_KEPT_TO_ONE, Options};
 pub use peer::{Peer, Phase};
 pub use pool::Pool;

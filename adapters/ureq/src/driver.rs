@@ -13,7 +13,7 @@ use idv_core::receipt::Answer;
 use idv_core::store::{Journal, Sessions};
 use idv_host::{
     AccountRef, AnyStore, CallbackRequest, Clock, DRAIN, Delivered, DriverError, Entropy, HandOverError,
-    INBOX, Intake, IntakeBounds, Pool, STORING, SharedMemory, StartError, SystemClock, Verification,
+    INBOX, Inbox, Intake, IntakeBounds, Pool, STORING, SharedMemory, StartError, SystemClock, Verification,
     until_granted,
 };
 use idv_listener::Callbacks;
@@ -179,7 +179,7 @@ impl Builder {
             .map_err(StartError::Restore)?;
 
         let intake =
-            Intake::new(Arc::clone(&clock), self.store.clone(), self.intake, forward(outbox.clone()), {
+            Intake::new(Arc::clone(&clock), self.store.clone(), self.intake, Outbox(outbox.clone()), {
                 let observer = Arc::clone(&observer);
                 move |event| observer(&Event::Callback(event))
             });
@@ -244,16 +244,16 @@ fn undisturbed(observer: Option<Observer>) -> Observer {
     })
 }
 
-/// Moves callbacks from the threads that record them into the inbox.
-fn forward(outbox: SyncSender<Message>) -> impl Fn(Delivered) + Send + Sync {
-    move |delivered| {
-        if delivered.arrived.position().is_some() {
-            // On a recorder's thread: it may wait, and then new callbacks are answered 503 instead of piling up here.
-            let _ = outbox.send(Message::Callback(delivered));
-        } else if outbox.try_send(Message::Callback(delivered)).is_err() {
-            // A hint that gets lost costs latency, never a verdict.
-            tracing::debug!("a hint was dropped: the driver is busy or has stopped");
-        }
+/// The inbox of the driver's thread, for the intake.
+struct Outbox(SyncSender<Message>);
+
+impl Inbox for Outbox {
+    fn send(&self, delivered: Delivered) {
+        let _ = self.0.send(Message::Callback(delivered));
+    }
+
+    fn try_send(&self, delivered: Delivered) -> bool {
+        self.0.try_send(Message::Callback(delivered)).is_ok()
     }
 }
 

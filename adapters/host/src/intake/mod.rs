@@ -11,6 +11,7 @@
 //! dropped, and an answer's deadline holds on any runtime.
 
 mod deadlines;
+mod inbox;
 mod room;
 
 use crate::clock::Clock;
@@ -25,6 +26,7 @@ use idv_core::http::Headers;
 use idv_core::machine::Next;
 use idv_core::receipt::Answer;
 use idv_core::time::Instant;
+pub use inbox::Inbox;
 use room::{Room, Share};
 use std::fmt;
 use std::future::poll_fn;
@@ -92,9 +94,6 @@ impl fmt::Debug for Delivered {
     }
 }
 
-/// Takes what arrived to the driver. What is recorded comes on a thread that may wait; what is not, and is only a hint, on one that
-/// must not: let it go when there is no room for it.
-type Forward = Box<dyn Fn(Delivered) + Send + Sync>;
 type Observer = Box<dyn Fn(CallbackEvent) + Send + Sync>;
 
 /// Takes callbacks in. Clones share everything.
@@ -106,7 +105,7 @@ pub struct Intake {
 struct Shared {
     clock: Arc<dyn Clock>,
     store: Mutex<AnyStore>,
-    forward: Forward,
+    inbox: Box<dyn Inbox>,
     observer: Observer,
     recorders: Pool,
     readers: Pool,
@@ -118,20 +117,20 @@ struct Shared {
 impl Intake {
     /// An intake that records in `store`.
     ///
-    /// `forward` takes what arrived to the driver: a callback that has a position in the journal on a thread that may wait, any other
-    /// on one that must not. `observer` is told what became of each, and must return at once.
+    /// What arrived goes to `inbox`: a callback that is recorded waits for room there, on a thread of the intake's; one that is not, and is
+    /// only a hint, is dropped where there is none. `observer` is told what became of each, and must return at once.
     pub fn new(
         clock: Arc<dyn Clock>,
         store: AnyStore,
         bounds: IntakeBounds,
-        forward: impl Fn(Delivered) + Send + Sync + 'static,
+        inbox: impl Inbox,
         observer: impl Fn(CallbackEvent) + Send + Sync + 'static,
     ) -> Self {
         let shared = Shared {
             deadlines: Deadlines::new(Arc::clone(&clock)),
             clock,
             store: Mutex::new(store),
-            forward: Box::new(forward),
+            inbox: Box::new(inbox),
             observer: Box::new(observer),
             recorders: Pool::new("record", bounds.records_at_once, bounds.most_waiting),
             readers: Pool::new("read", READERS, bounds.most_waiting),
@@ -397,13 +396,23 @@ impl Ongoing {
                     self.release();
                 }
                 Action::Arrived(arrived) => {
-                    (self.intake.forward)(Delivered { arrived, _share: Arc::clone(&self.share) });
+                    self.deliver(Delivered { arrived, _share: Arc::clone(&self.share) });
                 }
                 Action::Tell(event) => {
                     spans::became(&self.span, &event);
                     (self.intake.observer)(event);
                 }
             }
+        }
+    }
+
+    fn deliver(&self, delivered: Delivered) {
+        if delivered.arrived.position().is_some() {
+            // On a recorder's thread: it may wait, and then new callbacks are answered 503 instead of piling up here.
+            self.intake.inbox.send(delivered);
+        } else if !self.intake.inbox.try_send(delivered) {
+            // A hint that gets lost costs latency, never a verdict.
+            tracing::debug!("a hint was dropped: the driver is busy or has stopped");
         }
     }
 
