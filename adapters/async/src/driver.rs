@@ -152,7 +152,7 @@ impl<R: Runtime> Driver<R> {
     /// both secrets there while they change.
     ///
     /// # Errors
-    /// It is another provider's account, not this driver's, or the driver has stopped.
+    /// They cannot take the place of the account's, the account is not this driver's, or the driver has stopped.
     pub async fn credentials_replaced(
         &self,
         account: AccountRef,
@@ -163,7 +163,7 @@ impl<R: Runtime> Driver<R> {
         let replaced = self
             .ask(move |engine, moment, out| engine.credentials_replaced(moment, account, provider, out))
             .await?;
-        DriverError::replaced(replaced)
+        replaced.map_err(DriverError::Credentials)
     }
 
     /// Says that a server of your own could not receive callbacks for longer than the provider repeats them: every settled verification is

@@ -21,7 +21,8 @@ pub use client::{Client, Transport};
 pub use driver::Driver;
 pub use events::Events;
 pub use idv_core::engine::{
-    Account, AccountError, CallbackEvent, CallbackOutcome, Event, HAND_OVER, RestoreError, Revision, Status,
+    Account, AccountError, CallbackEvent, CallbackOutcome, CredentialsError, Event, HAND_OVER, RestoreError,
+    Revision, Status,
 };
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{

@@ -1,8 +1,7 @@
 //! What every driver shares beside the core's engine: its bounds, what an application holds of it, and its errors.
 
-use idv_core::engine::{self, Completion, HandOver, Opened, Opening, Permit, RestoreError};
+use idv_core::engine::{self, Completion, CredentialsError, HandOver, Opened, Opening, Permit, RestoreError};
 use idv_core::fleet::{Key, OpenError};
-use idv_core::machine::Disposition;
 use idv_core::time::Instant;
 use std::fmt;
 use std::io;
@@ -135,27 +134,14 @@ pub enum DriverError {
     Stored,
     /// The account belongs to another driver.
     NoAccount,
-    /// The account is for another provider.
-    OtherProvider,
+    /// Other credentials cannot take the place of the account's.
+    Credentials(CredentialsError),
     /// The driver has stopped.
     Stopped,
     /// The listener could not be started; says why, and what to do.
     Listen(Box<dyn std::error::Error + Send + Sync>),
     /// No thread could be started.
     Thread(io::Error),
-}
-
-impl DriverError {
-    /// What became of other credentials, in the application's terms.
-    ///
-    /// # Errors
-    /// They are another provider's.
-    pub fn replaced(disposition: Disposition) -> Result<(), Self> {
-        match disposition {
-            Disposition::Illegal => Err(Self::OtherProvider),
-            Disposition::Applied | Disposition::NoOp | Disposition::Stale => Ok(()),
-        }
-    }
 }
 
 impl fmt::Display for DriverError {
@@ -168,9 +154,7 @@ impl fmt::Display for DriverError {
             Self::NoAccount => {
                 f.write_str("this account belongs to another driver: add it to this one's builder")
             }
-            Self::OtherProvider => {
-                f.write_str("these credentials are for another provider than the account's")
-            }
+            Self::Credentials(error) => error.fmt(f),
             Self::Stopped => f.write_str("the driver has stopped"),
             Self::Listen(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "no thread could be started for the listener: {error}"),

@@ -388,7 +388,7 @@ impl Driver {
     /// both secrets there while they change.
     ///
     /// # Errors
-    /// It is another provider's account, not this driver's, or the driver has stopped.
+    /// They cannot take the place of the account's, the account is not this driver's, or the driver has stopped.
     pub fn credentials_replaced(
         &self,
         account: AccountRef,
@@ -398,7 +398,7 @@ impl Driver {
         let provider = Arc::new(provider);
         let replaced =
             self.ask(move |engine, moment, out| engine.credentials_replaced(moment, account, provider, out))?;
-        DriverError::replaced(replaced)
+        replaced.map_err(DriverError::Credentials)
     }
 
     /// Says that a server of your own could not receive callbacks for longer than the provider repeats them: every settled verification

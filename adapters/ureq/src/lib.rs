@@ -60,7 +60,8 @@ mod wait;
 
 pub use driver::{Builder, Driver};
 pub use idv_core::engine::{
-    Account, AccountError, CallbackEvent, CallbackOutcome, Event, HAND_OVER, RestoreError, Revision, Status,
+    Account, AccountError, CallbackEvent, CallbackOutcome, CredentialsError, Event, HAND_OVER, RestoreError,
+    Revision, Status,
 };
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{

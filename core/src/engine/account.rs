@@ -40,7 +40,7 @@ impl Account {
     /// # Errors
     /// Under these rules nothing could work, or nothing could end; says what to change.
     pub fn with_rules(provider: impl Provider + 'static, rules: &Rules) -> Result<Self, AccountError> {
-        if rules.token_mode != Mode::NotNeeded && !provider.token_request(&mut Request::new()) {
+        if !can_ask_for_token(&provider, rules.token_mode) {
             return Err(AccountError::NoTokenRequest);
         }
         Ok(Self {
@@ -97,9 +97,42 @@ impl fmt::Display for AccountError {
 
 impl core::error::Error for AccountError {}
 
+/// Whether the tokens that pulls wait for, if any, can be asked for.
+fn can_ask_for_token(provider: &dyn Provider, mode: Mode) -> bool {
+    mode == Mode::NotNeeded || provider.token_request(&mut Request::new())
+}
+
+/// Other credentials that cannot take the place of an account's; it goes on with those that it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CredentialsError {
+    /// The account is not this engine's.
+    NoAccount,
+    /// They are for another provider.
+    OtherProvider,
+    /// Pulls would wait for a token that cannot be asked for.
+    NoTokenRequest,
+}
+
+impl fmt::Display for CredentialsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAccount => f.write_str("there is no such account"),
+            Self::OtherProvider => f.write_str(
+                "these credentials are for another provider than the account's: give those of the same provider, or add an account",
+            ),
+            Self::NoTokenRequest => f.write_str(
+                "pulls of this account carry a token, and these credentials have none to ask for: give them those for tokens, as the                  account had",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for CredentialsError {}
+
 /// An account as the engine keeps it.
 pub(super) struct Entry {
     pub(super) provider: Arc<dyn Provider>,
+    pub(super) token_mode: Mode,
     /// Tells the accounts of one provider apart in the store: where it pulls.
     pub(super) label: String,
     pub(super) door: DoorId,
@@ -107,6 +140,22 @@ pub(super) struct Entry {
     pub(super) token: Option<(u32, Secret)>,
     /// Why there is no token, while there is none.
     pub(super) trouble: Option<String>,
+}
+
+impl Entry {
+    /// Uses other credentials from now on.
+    pub(super) fn replace(&mut self, provider: Arc<dyn Provider>) -> Result<(), CredentialsError> {
+        if self.provider.name() != provider.name() {
+            return Err(CredentialsError::OtherProvider);
+        }
+        if !can_ask_for_token(&*provider, self.token_mode) {
+            return Err(CredentialsError::NoTokenRequest);
+        }
+        self.label = label(&*provider);
+        self.provider = provider;
+        self.trouble = None;
+        Ok(())
+    }
 }
 
 /// Where the account pulls, without query: tells the accounts of one provider apart.

@@ -21,15 +21,20 @@ impl Engine {
     pub(super) fn pulled(
         &mut self,
         m: &mut Moment,
-        (key, op, generation): (Key, u32, u32),
+        (key, op, account, generation): (Key, u32, AccountId, u32),
         answer: PullAnswer,
         body: &Body,
         reached: bool,
         out: &mut dyn FnMut(Task),
     ) {
         let PullAnswer { outcome, alias, event, unsigned_answer, diagnosis } = answer;
-        let Some(beside) = self.sessions.get(&key) else { return };
-        let (account, id) = (beside.account, Arc::clone(&beside.id));
+        let mut actions = Vec::new();
+        let Some(beside) = self.sessions.get(&key) else {
+            // Forgotten meanwhile; what the provider said of its limit and of the token holds for the others.
+            self.fleet.heed(m.at(), account, generation, outcome, &mut |action| actions.push(action));
+            return self.perform(m, actions, None, out);
+        };
+        let id = Arc::clone(&beside.id);
         let provider = self.provider_name(account);
         let told = diagnosis.clone();
         out(Task::Tell(Event::Pulled {
@@ -44,7 +49,6 @@ impl Engine {
         if let Some(event) = event {
             self.seen(m, key, event, Channel::Status, Evidence::Pulled, out);
         }
-        let mut actions = Vec::new();
         let taken =
             self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
         if let Some(beside) = self.sessions.get_mut(&key) {
@@ -151,7 +155,7 @@ impl Engine {
         let shared =
             || entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token.clone());
         let token = token.or_else(shared);
-        let purpose = Purpose::Pull { key, op, generation, id: Arc::clone(&beside.id) };
+        let purpose = Purpose::Pull { key, op, account, generation, id: Arc::clone(&beside.id) };
         if generation != 0 && token.is_none() {
             // It waited for the store, and the token was refused or replaced meanwhile.
             let diagnosis = "not sent: its token was replaced meanwhile".to_owned();

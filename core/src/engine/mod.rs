@@ -28,7 +28,7 @@ mod restore;
 mod storing;
 mod task;
 
-pub use account::{Account, AccountError};
+pub use account::{Account, AccountError, CredentialsError};
 pub use hand_over::HandOver;
 pub use queue::{Queue, Turn};
 pub use reception::{Arrived, CallbackEvent, CallbackOutcome, Endpoint, Reception};
@@ -241,7 +241,7 @@ impl Engine {
         let id = self.fleet.add_account(door, policy);
         self.callback_window =
             Some(self.callback_window.map_or(callback_window, |least| least.min(callback_window)));
-        self.accounts.insert(id, Entry { provider, label, door, token: None, trouble: None });
+        self.accounts.insert(id, Entry { provider, token_mode: policy.token.mode(), label, door, token: None, trouble: None });
         id
     }
 
@@ -304,24 +304,22 @@ impl Engine {
     }
 
     /// Other credentials are used for the calls of this account from now on, and a token is asked for anew. Callbacks are checked where
-    /// they are received. `Illegal` for another provider's.
+    /// they are received.
+    ///
+    /// # Errors
+    /// They cannot take the place of the account's; says why. Nothing has changed then.
     pub fn credentials_replaced(
         &mut self,
         mut moment: Moment,
         account: AccountId,
         provider: Arc<dyn Provider>,
         out: &mut dyn FnMut(Task),
-    ) -> Disposition {
-        let Some(entry) = self.accounts.get_mut(&account) else { return Disposition::Illegal };
-        if entry.provider.name() != provider.name() {
-            return Disposition::Illegal;
-        }
-        entry.label = label(&*provider);
-        entry.provider = provider;
-        entry.trouble = None;
-        self.input(&mut moment, out, |fleet, at, actions| {
+    ) -> Result<(), CredentialsError> {
+        self.accounts.get_mut(&account).ok_or(CredentialsError::NoAccount)?.replace(provider)?;
+        let _: Disposition = self.input(&mut moment, out, |fleet, at, actions| {
             fleet.credentials_replaced(at, account, &mut |action| actions.push(action))
-        })
+        });
+        Ok(())
     }
 
     /// Takes one call of this account's budget for a request of one's own (creating a verification, deleting one): every call counts (R13).
@@ -494,8 +492,8 @@ impl Engine {
             | Done::Looked { .. } => self.awaited = self.awaited.saturating_sub(1),
         }
         match done {
-            Done::Pulled { key, op, generation, answer, body, reached } => {
-                self.pulled(m, (key, op, generation), answer, &body, reached, out);
+            Done::Pulled { key, op, account, generation, answer, body, reached } => {
+                self.pulled(m, (key, op, account, generation), answer, &body, reached, out);
             }
             Done::Token { account, op, answer } => self.token(m, account, op, answer, out),
             Done::Handled { key, number, attempt, result } => {

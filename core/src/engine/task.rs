@@ -51,7 +51,7 @@ pub struct Call {
 /// What a call is for.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
-    Pull { key: Key, op: u32, generation: u32, id: Arc<str> },
+    Pull { key: Key, op: u32, account: AccountId, generation: u32, id: Arc<str> },
     Token { account: AccountId, op: u32 },
 }
 
@@ -128,13 +128,13 @@ impl Call {
         };
         let unix_seconds = Some(unix_ms / 1_000);
         match self.purpose {
-            Purpose::Pull { key, op, generation, id } => {
+            Purpose::Pull { key, op, account, generation, id } => {
                 let answer = received.lend(|answer| self.provider.read_pull(&id, answer, unix_seconds));
                 let body = match answer.outcome {
                     Outcome::Report(_) => Arc::new(Zeroizing::new(core::mem::take(&mut received.body))),
                     Outcome::NotReady(_) | Outcome::Refused | Outcome::Failed(_) => Body::default(),
                 };
-                Completion(Done::Pulled { key, op, generation, answer, body, reached: true })
+                Completion(Done::Pulled { key, op, account, generation, answer, body, reached: true })
             }
             Purpose::Token { account, op } => {
                 let answer = received.lend(|answer| self.provider.read_token(answer, unix_seconds));
@@ -163,7 +163,7 @@ impl Ticket {
     pub fn failed(self, failure: Failure) -> Completion {
         let fault = failure.fault();
         match self.0 {
-            Purpose::Pull { key, op, generation, .. } => {
+            Purpose::Pull { key, op, account, generation, .. } => {
                 let answer = PullAnswer {
                     outcome: Outcome::Failed(fault),
                     alias: None,
@@ -174,6 +174,7 @@ impl Ticket {
                 Completion(Done::Pulled {
                     key,
                     op,
+                    account,
                     generation,
                     answer,
                     body: Body::default(),
@@ -219,6 +220,8 @@ pub(super) enum Done {
     Pulled {
         key: Key,
         op: u32,
+        /// The session may be gone by then, the account is not.
+        account: AccountId,
         generation: u32,
         answer: PullAnswer,
         /// The raw body of an answer that states something; empty for others.

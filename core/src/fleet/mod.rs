@@ -196,19 +196,32 @@ impl Fleet {
         outcome: Outcome,
         out: &mut impl FnMut(Action),
     ) -> Disposition {
-        let Some(account) = self.sessions.get(key).map(|live| live.account) else {
+        let Some(account) = self.sessions.get(key).map(|live| AccountId(live.account)) else {
             return Disposition::Stale;
         };
+        self.heed(at, account, generation, outcome, out);
+        self.step(at, key, session::Input::Pulled { op, outcome }, out)
+    }
+
+    /// What the outcome of a pull says to everybody: that the provider's door is closed (R13), or that the token `generation` is not taken any
+    /// more (R14). [`Fleet::pulled`] does it; alone it is for a pull whose session was forgotten meanwhile.
+    pub fn heed(
+        &mut self,
+        at: At,
+        account: AccountId,
+        generation: u32,
+        outcome: Outcome,
+        out: &mut impl FnMut(Action),
+    ) {
         match outcome {
             Outcome::Report(_) | Outcome::NotReady(_) => {}
             // The token is not used again, so the session's one further try carries a newer one (R14).
             Outcome::Refused if generation != 0 => {
-                self.step_token(at, account, token::Input::Rejected { generation }, out);
+                self.step_token(at, account.0, token::Input::Rejected { generation }, out);
             }
             Outcome::Refused => {}
-            Outcome::Failed(fault) => self.close_door(at, account, fault),
+            Outcome::Failed(fault) => self.close_door(at, account.0, fault),
         }
-        self.step(at, key, session::Input::Pulled { op, outcome }, out)
     }
 
     /// Token request `op` brought a token; the adapter keeps its bytes under that number.

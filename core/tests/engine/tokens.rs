@@ -2,11 +2,14 @@
 
 use crate::fake::Fake;
 use crate::world::{Asked, World, says};
-use idv_core::engine::{Event, Permit, Policy};
+use idv_core::engine::{CredentialsError, Event, Permit, Policy};
 use idv_core::evidence::Verdict;
 use idv_core::fleet::Wake;
 use idv_core::machine::Disposition;
+use idv_core::provider::Provider;
+use idv_core::shufti;
 use idv_core::time::{Instant, Span};
+use idv_core::token::Mode;
 use std::sync::Arc;
 
 fn pulls_carried(world: &World) -> Vec<Option<&str>> {
@@ -106,7 +109,7 @@ fn r14_refused_credentials_end_what_waits_for_them_until_they_are_replaced() {
     let replaced = world.tell(|engine, moment, out| {
         engine.credentials_replaced(moment, account, Arc::new(Fake::REUSING), out)
     });
-    assert_eq!(replaced, Disposition::Applied);
+    assert_eq!(replaced, Ok(()));
     world.open("ab-2").unwrap();
     world.settle_for(Span::mins(1));
     assert_eq!(world.numbers("ab-2"), [(1, Verdict::Accepted)]);
@@ -162,4 +165,55 @@ fn g7_a_call_whose_time_is_over_before_its_turn_is_not_sent() {
     assert!(world.events.iter().any(|event| {
         matches!(event, Event::Pulled { diagnosis: Some(why), reached: false, .. } if why.contains("panicked"))
     }));
+}
+
+#[test]
+fn r14_credentials_that_could_never_bring_a_token_are_refused_and_those_before_stay() {
+    let mut world = World::with(Fake::REUSING, Policy::default());
+    let account = world.account;
+    let replace = |world: &mut World, provider: Arc<dyn Provider>| {
+        world.tell(|engine, moment, out| engine.credentials_replaced(moment, account, provider, out))
+    };
+    assert_eq!(replace(&mut world, Arc::new(Fake::PLAIN)), Err(CredentialsError::NoTokenRequest));
+    let others = shufti::Account::builder("client", "secret".into()).build().unwrap();
+    assert_eq!(replace(&mut world, Arc::new(others)), Err(CredentialsError::OtherProvider));
+    world.truth.insert("ab-1".to_owned(), says("ab-1", "accepted"));
+    world.open("ab-1").unwrap();
+    world.settle_for(Span::mins(1));
+    assert_eq!(pulls_carried(&world), [Some("Bearer token-1")]);
+    // Where pulls carry none, none needs to be asked for.
+    let mut world = World::new();
+    assert_eq!(replace(&mut world, Arc::new(Fake::PLAIN)), Ok(()));
+}
+
+#[test]
+fn r13_r14_what_a_pull_of_a_forgotten_verification_brings_holds_for_the_others() {
+    for (fake, status) in [(Fake::PLAIN, 429), (Fake::REUSING, 401)] {
+        let mut world = World::with(fake, Policy::default());
+        let key = world.open("ab-1").unwrap();
+        world.store_all();
+        world.run();
+        if fake.tokens == Mode::Reusable {
+            world.do_one(0);
+            world.run();
+        }
+        let call = world.take_call();
+        world.tell(|engine, moment, out| engine.cancel(moment, key, out));
+        world.store_all();
+        assert_eq!(world.tell(|engine, _, _| engine.forget(key)), Disposition::Applied);
+        world.answer_with(call, status, "");
+
+        world.truth.insert("ab-2".to_owned(), says("ab-2", "accepted"));
+        world.open("ab-2").unwrap();
+        world.store_all();
+        let closed_until = world.run();
+        if status == 429 {
+            assert_eq!(world.calls(), 0, "the door is closed");
+            assert!(matches!(closed_until, Wake::At(at) if at > Instant::from_millis(world.now)));
+        }
+        world.settle_for(Span::mins(2));
+        let carried = if status == 429 { None } else { Some("Bearer token-2") };
+        assert_eq!(pulls_carried(&world), [carried]);
+        assert_eq!(world.numbers("ab-2"), [(1, Verdict::Accepted)]);
+    }
 }
