@@ -26,12 +26,7 @@ struct Exception {
     reason: &'static str,
 }
 
-const fn exception(
-    path: &'static str,
-    what: &'static str,
-    times: usize,
-    reason: &'static str,
-) -> Exception {
+const fn exception(path: &'static str, what: &'static str, times: usize, reason: &'static str) -> Exception {
     Exception { path, what, times, reason }
 }
 

@@ -22,7 +22,9 @@ use idv_core::engine::{
 };
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::time::Instant;
-use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, Runtime, WORK, spans, word_given};
+use idv_host::{
+    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, Runtime, WORK, spans, word_given,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;

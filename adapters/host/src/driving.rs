@@ -75,10 +75,7 @@ impl Verification {
 }
 
 /// The completion of a hand-over by the application's word. A handler that panicked has not taken the revision.
-pub fn word_given(
-    hand_over: HandOver,
-    word: std::thread::Result<Result<(), HandOverError>>,
-) -> Completion {
+pub fn word_given(hand_over: HandOver, word: std::thread::Result<Result<(), HandOverError>>) -> Completion {
     match word {
         Ok(Ok(())) => {
             tracing::debug!("taken");

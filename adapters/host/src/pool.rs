@@ -52,11 +52,7 @@ impl Pool {
     ///
     /// # Errors
     /// The queue is full, the pool is closed, or its first thread could not be started. The task comes back: nothing was done with it.
-    pub fn submit<T: Send + 'static>(
-        &self,
-        task: T,
-        work: impl FnOnce(T) + Send + 'static,
-    ) -> Result<(), T> {
+    pub fn submit<T: Send + 'static>(&self, task: T, work: impl FnOnce(T) + Send + 'static) -> Result<(), T> {
         let mut state = self.shared.lock();
         // An idle thread that was woken but has not taken its work yet still counts as idle: compare with what is queued.
         let wants_thread = state.queue.len() >= state.idle && state.threads < self.shared.most_threads;

@@ -16,12 +16,14 @@ use idv_core::engine::{
 use idv_core::evidence::FaultKind;
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::http::Failure;
-use idv_host::{AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, WORK, spans, word_given};
+use idv_host::{
+    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, WORK, spans, word_given,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) type Handler = Arc<dyn Fn(&Revision) -> Result<(), HandOverError> + Send + Sync>;

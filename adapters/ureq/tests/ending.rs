@@ -16,7 +16,10 @@ use idv_core::provider::{
 use idv_core::rules::Rules;
 use idv_core::secret::Secret;
 use idv_core::time::Span;
-use idv_ureq::{CredentialsError, Account, AccountRef, Builder, Client, Driver, DriverError, Event, SharedMemory, WaitError};
+use idv_ureq::{
+    Account, AccountRef, Builder, Client, CredentialsError, Driver, DriverError, Event, SharedMemory,
+    WaitError,
+};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -280,7 +283,10 @@ fn r13_r14_calls_of_ones_own_are_counted_and_credentials_replaced() {
     driver.open(account, "ab-1").unwrap();
     assert_eq!(revisions.recv_timeout(PATIENCE), Ok(Verdict::Accepted));
     let others = idv_core::shufti::Account::builder("client", "secret".into()).build().unwrap();
-    assert!(matches!(driver.credentials_replaced(account, others), Err(DriverError::Credentials(CredentialsError::OtherProvider))));
+    assert!(matches!(
+        driver.credentials_replaced(account, others),
+        Err(DriverError::Credentials(CredentialsError::OtherProvider))
+    ));
     while driver.take(account).unwrap().is_none() {}
     assert!(driver.take(account).unwrap().is_some_and(|wait| wait < PATIENCE));
 }

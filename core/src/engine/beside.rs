@@ -66,22 +66,22 @@ impl Keeping {
 /// One of the two kept bodies, and whether the store knows it.
 #[derive(Default)]
 pub(super) struct Slot {
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     dirty: bool,
 }
 
 impl Slot {
-    pub(super) const fn restored(kept: Option<Kept>) -> Self {
-        Self { kept, dirty: false }
+    pub(super) fn restored(kept: Option<Kept>) -> Self {
+        Self { kept: kept.map(Box::new), dirty: false }
     }
 
     pub(super) fn put(&mut self, kept: Option<Kept>) {
         self.dirty = self.dirty || kept.is_some() || self.kept.is_some();
-        self.kept = kept;
+        self.kept = kept.map(Box::new);
     }
 
     fn holding(&self, content: ContentDigest) -> Option<&Kept> {
-        self.kept.as_ref().filter(|kept| kept.content == content)
+        self.kept.as_deref().filter(|kept| kept.content == content)
     }
 
     /// What the save that begins now does to it.
@@ -89,7 +89,7 @@ impl Slot {
         let dirty = core::mem::take(&mut self.dirty);
         match (&self.kept, dirty) {
             (_, false) => Keeping::Unchanged,
-            (Some(kept), true) => Keeping::Put(kept.clone()),
+            (Some(kept), true) => Keeping::Put(Kept::clone(kept)),
             (None, true) => Keeping::Drop,
         }
     }
@@ -123,7 +123,7 @@ pub(super) struct Saving {
     pub(super) wanted: u32,
     /// The newest step that is saved.
     pub(super) done: u32,
-    pub(super) under_way: Option<UnderWay>,
+    pub(super) under_way: Option<Box<UnderWay>>,
     /// When a save that failed is tried again.
     pub(super) retry: Option<Instant>,
     /// The store has another version than expected, and is being asked whose it is.
@@ -147,7 +147,18 @@ pub(super) struct UnderWay {
 /// How many callbacks are remembered: ShareID sends one and repeats it at most three times.
 const MOST_CALLBACKS: usize = 4;
 
-/// One session, beside the fleet's own state of it.
+/// The recorded callbacks of one session. Most sessions have none at any moment.
+#[derive(Default)]
+struct Callbacks {
+    /// Taken in since the last save.
+    applied: Vec<u64>,
+    /// What they claim, for revisions to refer to.
+    claims: VecDeque<(u64, Option<Verdict>)>,
+    /// No counted pull followed them yet.
+    unconfirmed: VecDeque<u64>,
+}
+
+/// One session, beside the fleet's own state of it. There are as many as verifications: what few of them need is in a box.
 pub(super) struct Beside {
     pub(super) account: AccountId,
     pub(super) id: Arc<str>,
@@ -162,12 +173,7 @@ pub(super) struct Beside {
     pub(super) issued: Slot,
     /// The body of the newest verdict, while it is not the issued one's.
     pub(super) latest: Slot,
-    /// Records taken in since the last save.
-    applied: Vec<u64>,
-    /// Recorded callbacks and what they claim, for revisions to refer to.
-    callbacks: VecDeque<(u64, Option<Verdict>)>,
-    /// Recorded callbacks that no counted pull followed yet.
-    unconfirmed: VecDeque<u64>,
+    callbacks: Option<Box<Callbacks>>,
     pub(super) saving: Saving,
     /// Actions that wait for a save, in order.
     pub(super) held: VecDeque<Held>,
@@ -192,9 +198,7 @@ impl Beside {
             taken_over: false,
             issued: Slot::default(),
             latest: Slot::default(),
-            applied: Vec::new(),
-            callbacks: VecDeque::new(),
-            unconfirmed: VecDeque::new(),
+            callbacks: None,
             saving: Saving::default(),
             held: VecDeque::new(),
             hand_over: None,
@@ -221,56 +225,60 @@ impl Beside {
 
     /// A recorded callback is taken in: applied with the next save, and referred to by revisions.
     pub(super) fn recorded_callback(&mut self, position: u64, verdict: Option<Verdict>) {
-        self.applied.push(position);
-        if self.callbacks.iter().all(|(known, _)| *known != position) {
-            self.callbacks.truncate(MOST_CALLBACKS - 1);
-            self.callbacks.push_front((position, verdict));
+        let Callbacks { applied, claims, unconfirmed } = &mut **self.callbacks.get_or_insert_default();
+        applied.push(position);
+        if claims.iter().all(|(known, _)| *known != position) {
+            claims.truncate(MOST_CALLBACKS - 1);
+            claims.push_front((position, verdict));
         }
-        if !self.unconfirmed.contains(&position) {
-            self.unconfirmed.truncate(MOST_CALLBACKS - 1);
-            self.unconfirmed.push_front(position);
+        if !unconfirmed.contains(&position) {
+            unconfirmed.truncate(MOST_CALLBACKS - 1);
+            unconfirmed.push_front(position);
         }
     }
 
-    pub(super) const fn has_records_to_apply(&self) -> bool {
-        !self.applied.is_empty()
+    pub(super) fn has_records_to_apply(&self) -> bool {
+        self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.applied.is_empty())
     }
 
     /// The fleet awaits no confirmation any more.
     pub(super) fn confirmed(&mut self) {
-        self.unconfirmed.clear();
+        if let Some(callbacks) = &mut self.callbacks {
+            callbacks.unconfirmed.clear();
+        }
     }
 
     pub(super) fn unconfirmed(&self) -> Vec<u64> {
-        self.unconfirmed.iter().copied().collect()
+        self.callbacks.iter().flat_map(|callbacks| &callbacks.unconfirmed).copied().collect()
     }
 
     pub(super) fn callbacks_of(&self, verdict: Verdict) -> Vec<u64> {
-        self.callbacks
-            .iter()
-            .filter(|(_, claimed)| *claimed == Some(verdict))
-            .map(|(position, _)| *position)
-            .collect()
+        let claims = self.callbacks.iter().flat_map(|callbacks| &callbacks.claims);
+        claims.filter(|(_, claimed)| *claimed == Some(verdict)).map(|(position, _)| *position).collect()
     }
 
     /// A save of everything up to now begins: what it takes to the store.
     pub(super) fn begin_save(&mut self) -> (Vec<u64>, Keeping, Keeping) {
-        let applied = core::mem::take(&mut self.applied);
+        let applied = self.callbacks.as_mut().map(|callbacks| core::mem::take(&mut callbacks.applied));
+        let applied = applied.unwrap_or_default();
         let (issued, latest) = (self.issued.begin_save(), self.latest.begin_save());
-        self.saving.under_way = Some(UnderWay {
+        self.saving.under_way = Some(Box::new(UnderWay {
             number: self.saving.wanted,
             applied: applied.clone(),
             issued: issued.changes(),
             latest: latest.changes(),
-        });
+        }));
         (applied, issued, latest)
     }
 
     /// That save did not happen, or may not have: the next one takes the same along.
     pub(super) fn save_failed(&mut self, under_way: UnderWay) {
         let UnderWay { mut applied, issued, latest, .. } = under_way;
-        applied.append(&mut self.applied);
-        self.applied = applied;
+        if !applied.is_empty() {
+            let callbacks = self.callbacks.get_or_insert_default();
+            applied.append(&mut callbacks.applied);
+            callbacks.applied = applied;
+        }
         self.issued.dirty |= issued;
         self.latest.dirty |= latest;
     }
@@ -288,6 +296,11 @@ impl Beside {
         let done = self.saving.done;
         // Numbers wrap after four thousand million saves of one session; it holds nothing across so many.
         let is_free = |held: &Held| done.wrapping_sub(held.number) <= u32::MAX / 2;
-        if self.held.front().is_some_and(is_free) { self.held.pop_front() } else { None }
+        let released = if self.held.front().is_some_and(is_free) { self.held.pop_front() } else { None };
+        if self.held.is_empty() {
+            // It is, most of the time: its memory is worth more than the time to ask for it again.
+            self.held = VecDeque::new();
+        }
+        released
     }
 }

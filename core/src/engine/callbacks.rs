@@ -1,6 +1,5 @@
 //! Callbacks on their way to the session that they name, or to nobody yet.
 
-use super::beside::Beside;
 use super::performing::Fed;
 use super::reception::Arrived;
 use super::report::{Body, Event};
@@ -152,7 +151,7 @@ impl Engine {
                 self.seen(m, key, stated, Channel::Callback, evidence, out);
             }
             // Whatever the step changed, the record counts as taken in from here on (R10).
-            if self.sessions.get(&key).is_some_and(Beside::has_records_to_apply) {
+            if self.sessions.get(&key).is_some_and(|beside| beside.has_records_to_apply()) {
                 self.want_save(key);
             }
         }

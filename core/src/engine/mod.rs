@@ -46,6 +46,7 @@ use crate::poller::Class;
 use crate::provider::Provider;
 use crate::time::{Instant, Span};
 use account::{Entry, door_of, label};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -184,7 +185,8 @@ pub struct Engine {
     fleet: Fleet,
     accounts: BTreeMap<AccountId, Entry>,
     doors: BTreeMap<String, DoorId>,
-    sessions: BTreeMap<Key, Beside>,
+    /// In boxes: the nodes of a tree that grows at its end stay half empty.
+    sessions: BTreeMap<Key, Box<Beside>>,
     timers: BTreeSet<(Instant, Key, Timer)>,
     /// Records of verifications that nobody opened yet.
     unknown: VecDeque<(&'static str, Arc<str>, Record)>,
@@ -241,7 +243,10 @@ impl Engine {
         let id = self.fleet.add_account(door, policy);
         self.callback_window =
             Some(self.callback_window.map_or(callback_window, |least| least.min(callback_window)));
-        self.accounts.insert(id, Entry { provider, token_mode: policy.token.mode(), label, door, token: None, trouble: None });
+        self.accounts.insert(
+            id,
+            Entry { provider, token_mode: policy.token.mode(), label, door, token: None, trouble: None },
+        );
         id
     }
 
@@ -264,7 +269,7 @@ impl Engine {
             created.unwrap_or(Created { report: None, unsigned_answer: false, body: Body::default() });
         let mut actions = Vec::new();
         let key = self.fleet.open(m.at(), account, id, created.report, &mut |action| actions.push(action))?;
-        let mut beside = Beside::new(account, id.into(), self.new_writer(m));
+        let mut beside = Box::new(Beside::new(account, id.into(), self.new_writer(m)));
         beside.opening = true;
         self.sessions.insert(key, beside);
         self.take_unknown(key, provider, id);

@@ -1,6 +1,6 @@
 //! What the fleet asks for, put into effect: at once, or once the step that asked for it is saved (G9).
 
-use super::beside::{Beside, Held, Kept};
+use super::beside::{Held, Kept};
 use super::report::{Body, Event};
 use super::task::Task;
 use super::{Engine, Moment};
@@ -84,7 +84,7 @@ impl Engine {
     /// Starts what waited for a save that is done.
     pub(super) fn start_released(&mut self, m: &mut Moment, key: Key, out: &mut dyn FnMut(Task)) {
         while let Some(Held { action, asked, token, .. }) =
-            self.sessions.get_mut(&key).and_then(Beside::release)
+            self.sessions.get_mut(&key).and_then(|beside| beside.release())
         {
             self.start(m, action, asked, token, out);
         }

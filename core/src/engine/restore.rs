@@ -11,6 +11,7 @@ use crate::provider::Checked;
 use crate::session::{End, Session, Snapshot};
 use crate::store::{Journal, Recorded, SavedSession, Sessions};
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -131,7 +132,7 @@ impl Engine {
         let stored = stored(&saved, &taken);
         let key = self.fleet.restore(m.at(), taken.account, stored, &mut |action| actions.push(action))?;
         let writer = self.new_writer(m);
-        self.sessions.insert(key, Beside::new(taken.account, (&*saved.id).into(), writer));
+        self.sessions.insert(key, Box::new(Beside::new(taken.account, (&*saved.id).into(), writer)));
         self.go_on(m, key, saved, &taken, actions, out);
         Ok(key)
     }
@@ -236,7 +237,7 @@ impl Engine {
         for id in [Some(&saved.id), saved.alias.as_ref()].into_iter().flatten() {
             self.take_unknown(key, provider, id);
         }
-        if self.sessions.get(&key).is_some_and(Beside::has_records_to_apply) {
+        if self.sessions.get(&key).is_some_and(|beside| beside.has_records_to_apply()) {
             self.want_save(key);
         }
         self.perform(m, actions, None, out);

@@ -192,12 +192,12 @@ impl Engine {
                 self.save_owed(m, key, out);
             }
             Ok(Saved::Conflict { .. }) => {
-                beside.save_failed(under_way);
+                beside.save_failed(*under_way);
                 beside.saving.contested = true;
                 self.ask_whose(key, out);
             }
             Err(error) => {
-                beside.save_failed(under_way);
+                beside.save_failed(*under_way);
                 self.save_later(m, key);
                 self.opened(key, Opening::NotSavedYet, out);
                 out(Task::Tell(Event::StoreFailed { error }));
@@ -307,7 +307,7 @@ impl Engine {
     }
 
     /// Removes what stands beside a session, with its timers.
-    pub(super) fn remove(&mut self, key: Key) -> Option<Beside> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Beside>> {
         let beside = self.sessions.remove(&key)?;
         if let Some(at) = beside.saving.retry {
             self.timers.remove(&(at, key, Timer::Save));
