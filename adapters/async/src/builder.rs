@@ -2,7 +2,6 @@
 
 use crate::client::{Client, Transport};
 use crate::driver::{Driver, Inner};
-use crate::events::{Observer, Observers};
 use crate::receiving::{Outbox, Receiving};
 use crate::run::{Handler, Message, Parts, Run, Storing};
 use futures_util::FutureExt;
@@ -11,8 +10,8 @@ use idv_core::engine::{Account, Engine, Event, Moment, Policy, Revision};
 use idv_core::fleet::FleetPolicy;
 use idv_core::store::{Journal, Sessions};
 use idv_host::{
-    AccountRef, AnyStore, Clock, DRAIN, Entropy, HandOverError, INBOX, Intake, IntakeBounds, Pool, Runtime,
-    STORING, SharedMemory, StartError, SystemClock,
+    AccountRef, AnyStore, Clock, DRAIN, Entropy, HandOverError, INBOX, Intake, IntakeBounds, Observer,
+    Observers, Pool, Runtime, STORING, SharedMemory, StartError, SystemClock,
 };
 use std::fmt;
 use std::io;
@@ -187,7 +186,7 @@ impl<R: Runtime> Builder<R> {
 
         let receiving = {
             let observers = observers.clone();
-            let observe = move |event| observers.tell(Event::Callback(event));
+            let observe = move |event| observers.tell(&Event::Callback(event));
             Arc::new(Receiving::new(Intake::new(
                 Arc::clone(&clock),
                 self.store.clone(),

@@ -1,7 +1,6 @@
 //! The driver as an application holds it: asked to open, told to stop.
 
 use crate::builder::Builder;
-use crate::events::{Events, Observers};
 use crate::receiving::Receiving;
 use crate::run::Message;
 use async_channel::{Receiver, Sender};
@@ -13,7 +12,9 @@ use idv_core::provider::Provider;
 use idv_core::receipt::Answer;
 #[cfg(feature = "tower")]
 use idv_host::Intake;
-use idv_host::{AccountRef, CallbackRequest, Clock, DriverError, Runtime, Verification, until_granted};
+use idv_host::{
+    AccountRef, CallbackRequest, Clock, DriverError, Events, Observers, Runtime, Verification, until_granted,
+};
 use idv_listener::Callbacks;
 use std::fmt;
 use std::net::SocketAddr;

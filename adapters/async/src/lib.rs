@@ -9,7 +9,6 @@
 mod builder;
 mod client;
 mod driver;
-mod events;
 mod receiving;
 mod run;
 #[cfg(feature = "tower")]
@@ -19,15 +18,15 @@ mod wait;
 pub use builder::Builder;
 pub use client::{Client, Transport};
 pub use driver::Driver;
-pub use events::Events;
 pub use idv_core::engine::{
     Account, AccountError, CallbackEvent, CallbackOutcome, CredentialsError, Event, HAND_OVER, RestoreError,
     Revision, Status,
 };
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{
-    AccountRef, BadCertificates, CallbackRequest, Clock, DriverError, Entropy, HandOverError, IntakeBounds,
-    Options, Runtime, SharedMemory, StartError, StoreError, SystemClock, Verification, WaitError,
+    AccountRef, BadCertificates, CallbackRequest, Clock, DriverError, Entropy, Events, HandOverError,
+    IntakeBounds, Options, Runtime, SharedMemory, StartError, StoreError, SystemClock, Verification,
+    WaitError,
 };
 #[cfg(feature = "tower")]
 pub use service::CallbackService;

@@ -11,7 +11,6 @@
 //! its handlers where they stand; what the store has not heard of is repeated by the next driver on it.
 
 use crate::client::Transport;
-use crate::events::Observers;
 use crate::receiving::Receiving;
 use async_channel::{Receiver, Sender};
 use futures_util::future::{BoxFuture, Either, select};
@@ -23,7 +22,8 @@ use idv_core::engine::{
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::time::Instant;
 use idv_host::{
-    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, Runtime, WORK, spans, word_given,
+    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Observers, Pool, Runtime, WORK, spans,
+    word_given,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -237,7 +237,7 @@ impl<R: Runtime> Run<R> {
                         let _ = reply.try_send(Ok(opened));
                     }
                 }
-                Task::Tell(event) => self.parts.observers.tell(event),
+                Task::Tell(event) => self.parts.observers.tell(&event),
             }
         }
         let (transport, clock) = (&self.parts.transport, &self.parts.clock);

@@ -7,6 +7,7 @@
 mod clock;
 mod driving;
 mod entropy;
+mod events;
 mod intake;
 mod options;
 mod peer;
@@ -25,6 +26,7 @@ pub use driving::{
     WORK, until_granted, word_given,
 };
 pub use entropy::Entropy;
+pub use events::{Events, Observer, Observers};
 pub use intake::{Answered, CallbackRequest, Delivered, Inbox, Incoming, Intake, IntakeBounds};
 pub use options::{MOST_KEPT, MOST_KEPT_TO_ONE, Options};
 pub use peer::{Peer, Phase};

@@ -1,7 +1,8 @@
 //! The driver as an application holds it: built once, told what to open, asked how things stand.
 
+use crate::events::Events;
 use crate::inside::Inside;
-use crate::run::{Ask, Handler, Message, Observer, Run};
+use crate::run::{Ask, Handler, Message, Run};
 use crate::transport::{Client, Transport};
 use idv_core::delivery;
 use idv_core::engine::{Account, Created, Endpoint, Engine, Event, Moment, Policy, Revision, Status, Task};
@@ -13,14 +14,13 @@ use idv_core::receipt::Answer;
 use idv_core::store::{Journal, Sessions};
 use idv_host::{
     AccountRef, AnyStore, CallbackRequest, Clock, DRAIN, Delivered, DriverError, Entropy, HandOverError,
-    INBOX, Inbox, Intake, IntakeBounds, Pool, STORING, SharedMemory, StartError, SystemClock, Verification,
-    until_granted,
+    INBOX, Inbox, Intake, IntakeBounds, Observer, Observers, Pool, STORING, SharedMemory, StartError,
+    SystemClock, Verification, until_granted,
 };
 use idv_listener::Callbacks;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,9 +80,12 @@ impl Builder {
     }
 
     /// Who is told what happens. Called on the driver's own threads: it must return at once and must not call the driver, which would
-    /// wait for itself.
+    /// wait for itself. See also [`Driver::events`].
     pub fn on_event(&mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> &mut Self {
-        self.observer = Some(Arc::new(observer));
+        self.observer = Some(Arc::new(move |event| {
+            let _inside = Inside::enter();
+            observer(event);
+        }));
         self
     }
 
@@ -160,7 +163,7 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let mut entropy = self.entropy.unwrap_or_else(Entropy::from_system);
         let transport = self.transport.unwrap_or_else(|| Arc::new(Client::new()));
-        let observer = undisturbed(self.observer);
+        let observers = Observers::new(self.observer);
         let (outbox, inbox) = sync_channel(INBOX);
 
         let mut engine = Engine::new(self.policy);
@@ -180,8 +183,8 @@ impl Builder {
 
         let intake =
             Intake::new(Arc::clone(&clock), self.store.clone(), self.intake, Outbox(outbox.clone()), {
-                let observer = Arc::clone(&observer);
-                move |event| observer(&Event::Callback(event))
+                let observers = observers.clone();
+                move |event| observers.tell(&Event::Callback(event))
             });
         let run = Run {
             engine,
@@ -190,7 +193,7 @@ impl Builder {
             transport,
             store: self.store,
             handler: self.handler.unwrap_or_else(|| Arc::new(|_| Ok(()))),
-            observer,
+            observers: observers.clone(),
             // The engine bounds how much there can be to do: one call, one save and one hand-over for each session.
             calls: Pool::new("call", self.calls_at_once, usize::MAX),
             handlers: Pool::new("handler", self.handlers, usize::MAX),
@@ -202,7 +205,7 @@ impl Builder {
             tasks,
             at_once: VecDeque::new(),
         };
-        let told = Told(self.on_end);
+        let told = Told { observers: observers.clone(), on_end: self.on_end };
         let thread = std::thread::Builder::new()
             .name("idv-driver".to_owned())
             .spawn(move || {
@@ -212,17 +215,21 @@ impl Builder {
             .map_err(StartError::Thread)?;
         let running = Mutex::new(Running { thread: Some(thread), listeners: Vec::new() });
         let ending = Ending { outbox, intake, drain: self.drain, running };
-        Ok(Driver { inner: Arc::new(Inner { accounts, clock, ending: Arc::new(ending) }) })
+        Ok(Driver { inner: Arc::new(Inner { accounts, clock, observers, ending: Arc::new(ending) }) })
     }
 }
 
 /// Says that the thread has ended, also where it panicked.
-struct Told(Option<Box<dyn FnOnce() + Send>>);
+struct Told {
+    observers: Observers,
+    on_end: Option<Box<dyn FnOnce() + Send>>,
+}
 
 impl Drop for Told {
     fn drop(&mut self) {
-        if let Some(told) = self.0.take() {
-            told();
+        self.observers.close();
+        if let Some(on_end) = self.on_end.take() {
+            on_end();
         }
     }
 }
@@ -231,17 +238,6 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("accounts", &self.accounts).finish_non_exhaustive()
     }
-}
-
-/// An observer that panics has missed an event; the driver goes on.
-fn undisturbed(observer: Option<Observer>) -> Observer {
-    Arc::new(move |event| {
-        let Some(observer) = &observer else { return };
-        let _inside = Inside::enter();
-        if catch_unwind(AssertUnwindSafe(|| observer(event))).is_err() {
-            tracing::error!("the observer panicked");
-        }
-    })
 }
 
 /// The inbox of the driver's thread, for the intake.
@@ -267,6 +263,7 @@ pub struct Driver {
 struct Inner {
     accounts: Vec<(AccountId, Endpoint)>,
     clock: Arc<dyn Clock>,
+    observers: Observers,
     ending: Arc<Ending>,
 }
 
@@ -465,6 +462,12 @@ impl Driver {
         }
         running.listeners.push(handle);
         Ok(address)
+    }
+
+    /// What happens from now on, to be read as it comes, by a thread that waits for it.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events(self.inner.observers.stream())
     }
 
     /// Stops: first the listeners, whose running callbacks are answered, then the calls, which are interrupted, last the hand-overs,

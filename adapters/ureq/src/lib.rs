@@ -53,12 +53,14 @@
 #![deny(missing_docs)]
 
 mod driver;
+mod events;
 mod inside;
 mod run;
 pub mod transport;
 mod wait;
 
 pub use driver::{Builder, Driver};
+pub use events::Events;
 pub use idv_core::engine::{
     Account, AccountError, CallbackEvent, CallbackOutcome, CredentialsError, Event, HAND_OVER, RestoreError,
     Revision, Status,

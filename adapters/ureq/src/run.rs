@@ -11,13 +11,14 @@
 use crate::inside::Inside;
 use crate::transport::Transport;
 use idv_core::engine::{
-    Call, Completion, Created, Engine, Event, HandOver, Moment, Opened, Revision, StoreTask, Task,
+    Call, Completion, Created, Engine, HandOver, Moment, Opened, Revision, StoreTask, Task,
 };
 use idv_core::evidence::FaultKind;
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::http::Failure;
 use idv_host::{
-    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Pool, WORK, spans, word_given,
+    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Observers, Pool, WORK, spans,
+    word_given,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +28,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
 
 pub(crate) type Handler = Arc<dyn Fn(&Revision) -> Result<(), HandOverError> + Send + Sync>;
-pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// A question or a command to the engine.
 pub(crate) type Ask = Box<dyn FnOnce(&mut Engine, Moment, &mut dyn FnMut(Task)) + Send>;
@@ -54,7 +54,7 @@ pub(crate) struct Run {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) store: AnyStore,
     pub(crate) handler: Handler,
-    pub(crate) observer: Observer,
+    pub(crate) observers: Observers,
     pub(crate) calls: Pool,
     pub(crate) handlers: Pool,
     pub(crate) storing: Pool,
@@ -181,7 +181,7 @@ impl Run {
                         let _ = reply.try_send(Ok(opened));
                     }
                 }
-                Task::Tell(event) => (self.observer)(&event),
+                Task::Tell(event) => self.observers.tell(&event),
             }
         }
     }

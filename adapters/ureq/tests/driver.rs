@@ -615,3 +615,23 @@ fn callbacks_are_received_over_tls() {
         assert_eq!(client.send(&request, support::AMPLE).unwrap().status, status);
     }
 }
+
+#[test]
+fn events_come_to_a_thread_that_waits_for_them_and_end_with_the_driver() {
+    let server = Script::new(&[("ab-1", &["", ACCEPTED])]).serve();
+    let world = World::new(&server);
+    let (mut events, unread) = (world.driver.events(), world.driver.events());
+    world.driver.open(world.account, "ab-1").unwrap();
+    let name = |event: Event| format!("{event:?}").split([' ', '{', '(']).next().unwrap().to_owned();
+    let mut seen: Vec<String> = Vec::new();
+    while seen.last().is_none_or(|last| last != "HandedOver") {
+        seen.push(name(events.next().unwrap()));
+    }
+    assert_eq!(seen, ["Pulled", "Pulled", "HandedOver"]);
+    let ended = std::thread::spawn(move || events.next().is_none());
+    world.driver.stop();
+    assert!(ended.join().unwrap());
+    assert_eq!(unread.missed(), 0);
+    assert_eq!(unread.count(), 3);
+    assert!(world.driver.events().next().is_none(), "nothing happens any more");
+}
