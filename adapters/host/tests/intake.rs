@@ -22,11 +22,13 @@ use idv_core::rules::Rules;
 use idv_core::secret::Secret;
 use idv_core::shufti;
 use idv_core::time::Span;
-use idv_host::{CallbackRequest, Clock as _, IntakeBounds, SystemClock};
+use idv_host::{
+    AnyStore, CallbackRequest, Clock as _, Delivered, Inbox, Intake, IntakeBounds, SharedMemory, SystemClock,
+};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
@@ -333,4 +335,43 @@ fn a_large_body_is_read_off_the_servers_thread_and_a_panic_over_it_is_answered_5
     world.words.send(true).unwrap();
     assert_eq!(receive(&world, &endpoint, &signature(&body), &body), 200);
     assert_eq!(threads.recv().unwrap(), here);
+}
+
+/// An inbox without room. Who may wait waits until the test makes some.
+struct Full {
+    room: Mutex<Receiver<()>>,
+    taken: Sender<Option<u64>>,
+    refused: Sender<Option<u64>>,
+}
+
+impl Inbox for Full {
+    fn send(&self, delivered: Delivered) {
+        let _ = self.room.lock().unwrap().recv();
+        self.taken.send(delivered.arrived.position()).unwrap();
+    }
+
+    fn try_send(&self, delivered: Delivered) -> bool {
+        self.refused.send(delivered.arrived.position()).unwrap();
+        false
+    }
+}
+
+#[test]
+fn r10_g5_what_is_recorded_waits_for_a_full_inbox_and_a_hint_does_not() {
+    let ((make_room, room), (taken, takes), (refused, refuses)) = (channel(), channel(), channel());
+    let inbox = Full { room: Mutex::new(room), taken, refused };
+    let store = AnyStore::new(SharedMemory::default());
+    let intake = Intake::new(Arc::new(SystemClock::new()), store, BOUNDS, inbox, |_| ());
+    let endpoint = endpoint(signed(), AMPLE);
+    let receive = |signature: &str| {
+        with_request(signature, ACCEPTED, |request| intake.receive(&endpoint, request).status())
+    };
+    // Neither answer waits for the driver.
+    assert_eq!(receive(&signature(ACCEPTED)), 200);
+    assert_eq!(receive("forged"), 401);
+    assert_eq!(refuses.recv(), Ok(None), "the hint is let go");
+    assert!(takes.try_recv().is_err(), "what is recorded waits");
+    make_room.send(()).unwrap();
+    assert_eq!(takes.recv(), Ok(Some(1)));
+    assert!(refuses.try_recv().is_err());
 }

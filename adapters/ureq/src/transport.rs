@@ -32,6 +32,10 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
 /// An HTTP client over ureq and rustls, for any number of threads. Clones share their pool of connections, and their shutdown.
 ///
+/// Names are looked up where a connection is made, within [`Options::connect`]; connecting has as long again, and all of it ends with the
+/// exchange. A proxy that the environment names (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, but for `NO_PROXY`) is asked for a tunnel by `CONNECT`,
+/// and looks the provider's name up itself; our own loopback is reached without it. SOCKS is not spoken.
+///
 /// **Keep the log of `ureq_proto` above `trace`**: at that level, and only there, this dependency shows every byte that is sent and received,
 /// credentials and personal data included. It writes by the crate `log`.
 #[derive(Clone)]

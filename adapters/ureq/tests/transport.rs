@@ -107,6 +107,43 @@ fn a_name_is_looked_up_where_a_connection_is_made() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Says to the test itself, run anew, where a provider on loopback is.
+const DIRECTLY: &str = "IDV_TEST_DIRECTLY";
+
+#[test]
+fn a_proxy_of_the_environment_makes_a_tunnel_and_looks_the_name_up_and_loopback_is_reached_without_it() {
+    if let Ok(directly) = std::env::var(DIRECTLY) {
+        let client = Client::new();
+        for url in ["http://provider.invalid/by-proxy", &directly] {
+            assert_eq!(client.send(&get(url), AMPLE).unwrap().body, b"{}", "{url}");
+        }
+        return;
+    }
+    let server = Server::new(|request, stream| {
+        let body: &[u8] = if request.starts_with(b"CONNECT") { b"" } else { b"{}" };
+        answer(stream, "200 OK", "", body);
+        true
+    });
+    // What the environment names is read once for each client, and a process has one environment.
+    let name = std::thread::current().name().unwrap().to_owned();
+    let itself = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &name])
+        .env("ALL_PROXY", server.url(""))
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .env(DIRECTLY, server.url("/directly"))
+        .output()
+        .unwrap();
+    assert!(itself.status.success(), "{}", String::from_utf8_lossy(&itself.stdout));
+    let requests = server.requests.lock().unwrap();
+    let line = |request: &Vec<u8>| String::from_utf8_lossy(request).lines().next().unwrap().to_owned();
+    let lines: Vec<String> = requests.iter().map(line).collect();
+    assert_eq!(
+        lines,
+        ["CONNECT provider.invalid:80 HTTP/1.1", "GET /by-proxy HTTP/1.1", "GET /directly HTTP/1.1"]
+    );
+}
+
 #[test]
 fn every_status_is_an_answer_with_its_body() {
     let server = Server::new(|request, stream| {

@@ -63,7 +63,7 @@ impl Connector for Connecting {
 
 /// The addresses, and the time that is left for the connection.
 fn resolve(
-    resolver: &DefaultResolver,
+    resolver: &impl Resolver,
     details: &ConnectionDetails,
 ) -> Result<(ResolvedSocketAddrs, NextTimeout), Error> {
     let limits = details.config.timeouts();
@@ -91,4 +91,96 @@ fn resolve(
         Some(_) | None => details.timeout,
     };
     Ok((addresses, timeout))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::time::Duration as Time;
+    use ureq::Agent;
+
+    /// A resolver that takes its time, and notes how much of it it was given.
+    #[derive(Clone, Debug)]
+    struct Slow {
+        takes: Time,
+        given: Arc<Mutex<Vec<NextTimeout>>>,
+    }
+
+    impl Resolver for Slow {
+        fn resolve(&self, _: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+            self.given.lock().unwrap().push(timeout);
+            std::thread::sleep(self.takes);
+            Ok(self.empty())
+        }
+    }
+
+    /// Connects to nothing; notes how much time was left for it.
+    #[derive(Debug)]
+    struct Looking {
+        resolver: Slow,
+        left: Arc<Mutex<Vec<NextTimeout>>>,
+    }
+
+    impl Connector for Looking {
+        type Out = Box<dyn Transport>;
+
+        fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Self::Out>, Error> {
+            let (_, timeout) = resolve(&self.resolver, details)?;
+            self.left.lock().unwrap().push(timeout);
+            Err(Error::ConnectionFailed)
+        }
+    }
+
+    /// What the resolver and then the connection are given of an exchange that may take `total`, and `connect` to connect.
+    fn given(url: &str, total: Time, connect: Time, takes: Time) -> (NextTimeout, NextTimeout) {
+        let resolver = Slow { takes, given: Arc::default() };
+        let left = Arc::default();
+        let connector = Looking { resolver: resolver.clone(), left: Arc::clone(&left) };
+        let config = Agent::config_builder()
+            .proxy(None)
+            .timeout_global(Some(total))
+            .timeout_resolve(Some(connect))
+            .timeout_connect(Some(connect))
+            .build();
+        let failed = Agent::with_parts(config, connector, Later).get(url).call().unwrap_err();
+        assert!(matches!(failed, Error::ConnectionFailed), "{failed}");
+        let (given, left) = (resolver.given.lock().unwrap()[0], left.lock().unwrap()[0]);
+        (given, left)
+    }
+
+    const NAME: &str = "http://provider.example/";
+    const SHORT: Time = Time::from_millis(200);
+    const LONG: Time = Time::from_secs(3_600);
+
+    #[test]
+    fn g6_a_name_is_looked_up_within_the_time_to_connect_and_within_the_whole() {
+        for (total, connect) in [(LONG, SHORT), (SHORT, LONG)] {
+            let (given, _) = given(NAME, total, connect, Time::ZERO);
+            assert!(*given.after <= SHORT && !given.after.is_not_happening(), "{given:?}");
+            // What is reported: the host's name was not resolved in time.
+            assert_eq!(given.reason, Timeout::Resolve);
+        }
+    }
+
+    #[test]
+    fn g6_what_looking_a_name_up_took_is_gone_for_the_connection() {
+        let takes = Time::from_millis(50);
+        let (_, left) = given(NAME, SHORT, LONG, takes);
+        assert!(*left.after <= SHORT - takes, "{left:?}");
+        assert_eq!(left.reason, Timeout::Global);
+        // The time to connect is for connecting alone.
+        let (_, left) = given(NAME, LONG, SHORT, SHORT + takes);
+        assert!(*left.after <= SHORT && *left.after > SHORT / 2, "{left:?}");
+        assert_eq!(left.reason, Timeout::Connect);
+    }
+
+    #[test]
+    fn an_address_is_not_looked_up_by_a_thread() {
+        for url in ["http://192.0.2.1/", "http://[2001:db8::1]:8080/"] {
+            let (given, _) = given(url, LONG, SHORT, Time::ZERO);
+            assert!(given.after.is_not_happening(), "{url}: {given:?}");
+        }
+    }
 }
