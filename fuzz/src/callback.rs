@@ -27,22 +27,28 @@ pub fn holds(input: &[u8]) {
             .rule(rule)
             .build()
             .expect("the account is in order");
-        one_account(&message, &account, Some(rule));
+        one_account(&message, &account, Promise::Signature(rule));
     }
     for flow in [Flow::Authenticate, Flow::Onboarding] {
         let account = || {
             shareid::Account::new("https://shareid.example", flow, Secret::from("hash"), Secret::from("key"))
                 .expect("the account is in order")
         };
-        one_account(&message, &account(), None);
+        one_account(&message, &account(), Promise::Nothing);
         let with_bearer =
             account().with_callback_bearer(Secret::from(BEARER)).expect("the bearer is in order");
-        one_account(&message, &with_bearer, None);
+        one_account(&message, &with_bearer, Promise::Bearer);
     }
 }
 
-/// `rule` is none where the provider does not sign.
-fn one_account(message: &Message<'_>, account: &dyn Provider, rule: Option<Rule>) {
+/// What every callback of the provider brings, or is not one.
+enum Promise {
+    Signature(Rule),
+    Bearer,
+    Nothing,
+}
+
+fn one_account(message: &Message<'_>, account: &dyn Provider, promise: Promise) {
     let fields: Vec<(&str, &[u8])> =
         message.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let headers = Headers(&fields);
@@ -52,9 +58,10 @@ fn one_account(message: &Message<'_>, account: &dyn Provider, rule: Option<Rule>
     assert_eq!(checked.digest[..], Sha256::digest(message.body)[..], "the digest is of the raw body");
     discreet(checked.remark.as_deref());
 
-    match rule {
-        Some(rule) => signature_is_right(rule, message, headers, &checked),
-        None => assert_ne!(checked.authenticity, Authenticity::Signed, "nobody signed this"),
+    match promise {
+        Promise::Signature(rule) => signature_is_right(rule, message, headers, &checked),
+        Promise::Bearer => assert_eq!(checked.authenticity, by_bearer(headers), "the agreed bearer"),
+        Promise::Nothing => assert_eq!(checked.authenticity, Authenticity::Unsigned, "nobody signed this"),
     }
     let reading = account.read_callback(message.body, &checked);
     assert_eq!(reading, account.read_callback(message.body, &checked), "G8: reading twice gives the same");
@@ -93,6 +100,23 @@ fn signature_is_right(rule: Rule, message: &Message<'_>, headers: Headers<'_>, c
     }
     if claims.is_empty() {
         assert_eq!(checked.authenticity, Authenticity::Missing);
+    }
+}
+
+/// Who vouches for it where a bearer was agreed (RFC 6750): any `Authorization` field may hold it.
+fn by_bearer(headers: Headers<'_>) -> Authenticity {
+    let words = |value: &[u8]| {
+        let text = String::from_utf8_lossy(value.trim_ascii()).into_owned();
+        let (scheme, rest) = text.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| rest.trim_matches(|c: char| c.is_ascii_whitespace()).to_owned())
+    };
+    let presented: Vec<String> = headers.all("authorization").filter_map(words).collect();
+    match presented.iter().any(|bearer| bearer == BEARER) {
+        true => Authenticity::Unsigned,
+        false if presented.is_empty() => Authenticity::Missing,
+        false => Authenticity::Wrong,
     }
 }
 

@@ -27,7 +27,9 @@ pub fn holds(input: &[u8]) {
 
     for requires_signature in [false, true] {
         let account = account(requires_signature);
-        pull_is_right(&account, requires_signature, &message, &reference, tree.as_ref());
+        for reference in [reference.as_str(), "another"] {
+            pull_is_right(&account, requires_signature, &message, reference, tree.as_ref());
+        }
         token_is_right(&account, &message, tree.as_ref());
     }
     let account = account(false);

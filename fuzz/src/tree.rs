@@ -196,6 +196,10 @@ impl Tree {
                     assert_eq!(name, *known, "the name of a member");
                     tree.agrees(value);
                 }
+                if let Some((name, _)) = members.first() {
+                    let found = value.get(name).expect("a member is found by its name");
+                    self.get(name).expect("it is one of them").agrees(found);
+                }
             }
         }
     }
