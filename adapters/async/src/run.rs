@@ -22,7 +22,7 @@ use idv_core::engine::{
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::time::Instant;
 use idv_host::{
-    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Observers, Pool, Runtime, WORK, spans,
+    AnyStore, Clock, Delivered, Entropy, HandOverError, Observers, Pool, Runtime, WORK, spans, until_wake,
     word_given,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -267,8 +267,7 @@ impl<R: Runtime> Run<R> {
         }
         match wake {
             Wake::More => {}
-            Wake::At(at) => self.set_timer(at),
-            Wake::Input => self.set_timer(Instant::from_millis(u64::MAX)),
+            Wake::At(_) | Wake::Input => self.set_timer(wake),
         }
         let mut yielded = false;
         poll_fn(|cx| {
@@ -315,15 +314,14 @@ impl<R: Runtime> Run<R> {
     }
 
     /// Keeps the timer that is set where it comes no later; one that comes too early does no harm.
-    fn set_timer(&mut self, at: Instant) {
+    fn set_timer(&mut self, wake: Wake) {
         let now = self.parts.clock.now();
-        let longest = u64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(u64::MAX);
-        let wait = at.since(now).min(longest);
-        let due = Instant::from_millis(now.as_millis().saturating_add(wait));
+        let wait = until_wake(wake, now);
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let due = Instant::from_millis(now.as_millis().saturating_add(millis));
         if self.timer.as_ref().is_none_or(|(set, _)| *set > due) {
             let runtime = self.parts.runtime.clone();
-            // The clock's reading is rounded down, so this is never too short.
-            let timer = async move { runtime.sleep(Duration::from_millis(wait)).await };
+            let timer = async move { runtime.sleep(wait).await };
             self.timer = Some((due, timer.boxed()));
         }
     }

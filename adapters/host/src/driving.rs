@@ -1,7 +1,7 @@
 //! What every driver shares beside the core's engine: its bounds, what an application holds of it, and its errors.
 
 use idv_core::engine::{self, Completion, CredentialsError, HandOver, Opened, Opening, Permit, RestoreError};
-use idv_core::fleet::{Key, OpenError};
+use idv_core::fleet::{Key, OpenError, Wake};
 use idv_core::time::Instant;
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const WORK: u32 = 256;
 
 /// The longest that a driver waits without looking at the clock: timers may stand still while the computer sleeps, our clock does not.
-pub const LONGEST_WAIT: Duration = engine::LONGEST_WAIT.as_duration();
+const LONGEST_WAIT: Duration = engine::LONGEST_WAIT.as_duration();
 
 /// The most messages that wait for a driver; past it, whoever has one more waits.
 pub const INBOX: usize = 4_096;
@@ -90,6 +90,16 @@ pub fn word_given(hand_over: HandOver, word: std::thread::Result<Result<(), Hand
             tracing::error!("the handler panicked");
             hand_over.not_taken("the handler panicked".to_owned())
         }
+    }
+}
+
+/// How long a driver may sleep, unless something comes in. Never too short for what is due: clocks are read rounded down.
+#[must_use]
+pub fn until_wake(wake: Wake, now: Instant) -> Duration {
+    match wake {
+        Wake::More => Duration::ZERO,
+        Wake::At(at) => Duration::from_millis(at.since(now)).min(LONGEST_WAIT),
+        Wake::Input => LONGEST_WAIT,
     }
 }
 

@@ -22,8 +22,8 @@ mod waiting;
 
 pub use clock::{Clock, SystemClock};
 pub use driving::{
-    AccountRef, DRAIN, DriverError, HandOverError, INBOX, LONGEST_WAIT, STORING, StartError, Verification,
-    WORK, until_granted, word_given,
+    AccountRef, DRAIN, DriverError, HandOverError, INBOX, STORING, StartError, Verification, WORK,
+    until_granted, until_wake, word_given,
 };
 pub use entropy::Entropy;
 pub use events::{Events, Observer, Observers};

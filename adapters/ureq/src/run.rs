@@ -17,8 +17,7 @@ use idv_core::evidence::FaultKind;
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
 use idv_core::http::Failure;
 use idv_host::{
-    AnyStore, Clock, Delivered, Entropy, HandOverError, LONGEST_WAIT, Observers, Pool, WORK, spans,
-    word_given,
+    AnyStore, Clock, Delivered, Entropy, HandOverError, Observers, Pool, WORK, spans, until_wake, word_given,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,7 +103,9 @@ impl Run {
                 break;
             };
             // A callback on the way was recorded, not applied: the next process applies it (R10).
-            if let Ok(Message::Completion(completion)) = inbox.recv_timeout(self.longest(wake).min(left)) {
+            if let Ok(Message::Completion(completion)) =
+                inbox.recv_timeout(until_wake(wake, self.clock.now()).min(left))
+            {
                 self.take(Message::Completion(completion));
             }
         }
@@ -131,19 +132,10 @@ impl Run {
                 Err(TryRecvError::Disconnected) => Err(Closed),
             };
         }
-        match inbox.recv_timeout(self.longest(wake)) {
+        match inbox.recv_timeout(until_wake(wake, self.clock.now())) {
             Ok(message) => Ok(Some(message)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(Closed),
-        }
-    }
-
-    fn longest(&self, wake: Wake) -> Duration {
-        match wake {
-            Wake::More => Duration::ZERO,
-            // The clock's reading is rounded down, so this is never too short.
-            Wake::At(at) => Duration::from_millis(at.since(self.clock.now())).min(LONGEST_WAIT),
-            Wake::Input => LONGEST_WAIT,
         }
     }
 
