@@ -3,10 +3,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use idv_core::http::{Failure, Received, Request};
+use idv_core::shareid::Flow;
 use idv_core::time::Span;
 use idv_tests::conformance::documents::SECRETS;
 use idv_tests::conformance::{Adapter, Asynchronous, Ureq, play_all, scenario::Scenario, scenarios};
-use idv_tests::driving::shufti_at;
+use idv_tests::driving::{shareid_at, shufti_at};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,9 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 /// What must not be shown beside credentials: pieces of bodies, what a body says of a person, and what the application says of its error.
 const PRIVATE: [&str; 7] =
     ["Lovelace", "the database", "guessed", "verification_result", "declined_codes", "{\"", "{\\\""];
+
+/// Longer than all that a span or an event shows, in bytes, whoever decides about its length.
+const LONGEST: usize = 1_000;
 
 /// A span or an event, with everything that its fields showed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -137,6 +141,9 @@ impl Ledger {
     fn check(&mut self, noted: &Noted) {
         let values: Vec<&str> = noted.fields.values().map(String::as_str).collect();
         let shown = format!("{} {}", noted.what, values.join(" "));
+        if shown.len() > LONGEST {
+            self.leaks.push(format!("{}: {} bytes", noted.what, shown.len()));
+        }
         if SECRETS.iter().chain(&PRIVATE).any(|private| shown.contains(private)) {
             self.leaks.push(format!("{}: {noted:?}", noted.target));
         }
@@ -296,6 +303,30 @@ fn a_callback_that_comes_through_tower_has_its_span_within_the_servers() {
     assert_eq!(heard.leaks, Vec::<String>::new());
     let [callback] = heard.spans("callback")[..] else { panic!("{:?}", heard.spans) };
     assert_eq!((callback.field("status"), callback.parent), (Some("401"), Some("of_the_server")));
+}
+
+#[test]
+fn g6_what_anybody_may_claim_in_a_callback_is_shown_within_bounds() {
+    let heard = heard(|| {
+        on_tokio(|tokio| {
+            tokio.block_on(async {
+                let mut builder = idv_tokio::Driver::builder();
+                let shareid = shareid_at("https://provider.example", Flow::Authenticate);
+                let account = builder.account(idv_tokio::Account::new(shareid).unwrap());
+                builder.transport(Nobody);
+                let driver = builder.start().await.unwrap();
+                let body = format!("{{\"flow_id\":\"a{}\",\"reasons\":[]}}", "é".repeat(100_000));
+                let request = http::Request::post("/").header("content-type", "application/json");
+                let answer =
+                    driver.service(account).unwrap().call(request.body(body).unwrap()).await.unwrap();
+                assert_eq!(answer.status(), 200);
+                driver.stop().await;
+            });
+        });
+    });
+    assert_eq!(heard.leaks, Vec::<String>::new());
+    let [callback] = heard.spans("callback")[..] else { panic!("{:?}", heard.spans) };
+    assert!(callback.field("id").is_some_and(|id| id.starts_with("aé")), "{callback:?}");
 }
 
 #[test]

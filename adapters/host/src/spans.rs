@@ -30,7 +30,14 @@ pub fn hand_over(hand_over: &HandOver) -> Span {
 
 /// One question to the store, or one change of it; see [`StoreTask`].
 pub(crate) fn store(task: &StoreTask) -> Span {
-    tracing::debug_span!("store", ?task)
+    tracing::debug_span!("store", task = cut(&format!("{task:?}")))
+}
+
+/// The most that is shown of an id, in bytes: anybody may post a callback, and name in it whatever they like at whatever length.
+const MOST_SHOWN: usize = 256;
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MOST_SHOWN)).unwrap_or_default()
 }
 
 /// One callback, from its head until nothing more is done about it. `op` tells it from the others of this process.
@@ -46,7 +53,7 @@ pub(crate) fn record(callback: &Span) -> Span {
 /// What became of a callback.
 pub(crate) fn became(callback: &Span, event: &CallbackEvent) {
     if let Some(id) = &event.id {
-        callback.record("id", &**id);
+        callback.record("id", cut(id));
     }
     match event.outcome {
         CallbackOutcome::Recorded { position, duplicate } => {
