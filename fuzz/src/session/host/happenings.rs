@@ -24,9 +24,11 @@ impl Host {
         }
         let pull = self.pulls.remove(usize::from(which) % self.pulls.len());
         let history = &self.verifications[pull.verification].history;
+        let said = history[pull.from + usize::from(pick) % (history.len() - pull.from)];
         let outcome = match kind % 12 {
-            0..=6 => Outcome::Report(history[pull.from + usize::from(pick) % (history.len() - pull.from)]),
-            7 => Outcome::NotReady(NotReady::Documented),
+            // A pull reads the truth (G1): nothing is ready only while no verdict is reached.
+            7 if said.verdict.is_none() => Outcome::NotReady(NotReady::Documented),
+            0..=7 => Outcome::Report(said),
             8 => Outcome::Refused,
             9 => Outcome::Failed(Fault { kind: FaultKind::TimedOut, retry_after: None }),
             _ => Outcome::Failed(Fault {
