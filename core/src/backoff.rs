@@ -1,9 +1,10 @@
 //! How long to wait after failures in a row: doubling, bounded, with seeded jitter.
 
 use crate::time::Span;
+use serde::{Deserialize, Serialize};
 
 /// Waits of `first`, twice that, four times that, … up to `most`, each lengthened by up to `jitter_percent`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Backoff {
     /// The wait after the first failure.
     pub first: Span,

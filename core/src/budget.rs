@@ -79,7 +79,7 @@ pub enum Action {
 }
 
 /// How many calls in how long.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Policy {
     interval: Span,
     /// `(burst - 1)` intervals.

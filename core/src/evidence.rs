@@ -110,6 +110,7 @@ pub enum NotReady {
 
 /// What an answer to a pull, or its absence, means. Decided by the provider's codec, once, for every runtime.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The provider stated something.
     Report(Report),
@@ -202,6 +203,7 @@ impl FaultKind {
 
 /// What a callback means to the session it names. The codec and the signature decide; the session never sees bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Callback {
     /// The signature verified and the body states something.
     Signed(Report),

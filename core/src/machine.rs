@@ -16,6 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::hash::Hash;
+use serde::{Deserialize, Serialize};
 
 /// What a step may look at beside its input.
 #[derive(Debug)]
@@ -89,7 +90,8 @@ impl Next {
 }
 
 /// What became of an input.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// It was taken in.
     Applied,

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use idv_core::delivery;
 use idv_core::engine::{Account, Engine, Event, Moment, Policy, Revision};
 use idv_core::fleet::FleetPolicy;
+use idv_core::fleet::trace::Recording;
 use idv_core::store::{Journal, Sessions};
 use idv_host::{
     AccountRef, AnyStore, Clock, DRAIN, Entropy, HandOverError, INBOX, Intake, IntakeBounds, Observer,
@@ -23,6 +24,7 @@ pub struct Builder<R: Runtime> {
     runtime: R,
     accounts: Vec<Account>,
     policy: Policy,
+    recording: Option<Recording>,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Entropy>,
@@ -43,6 +45,7 @@ impl<R: Runtime> Builder<R> {
             runtime,
             accounts: Vec::new(),
             policy: Policy::default(),
+            recording: None,
             transport: None,
             clock: None,
             entropy: None,
@@ -116,6 +119,13 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// Has everything recorded that the driver's machines are told, and what they do then, as a trace that `idv replay` reads: see
+    /// [`record_to`](crate::record_to). Default: nothing is.
+    pub fn record(&mut self, recording: Recording) -> &mut Self {
+        self.recording = Some(recording);
+        self
+    }
+
     /// The most calls to providers at the same time, each on a connection. Default 64.
     pub fn calls_at_once(&mut self, most: usize) -> &mut Self {
         self.calls_at_once = most;
@@ -163,7 +173,10 @@ impl<R: Runtime> Builder<R> {
         let observers = Observers::new(self.observer);
         let (outbox, inbox) = async_channel::bounded::<Message>(INBOX);
 
-        let mut engine = Engine::new(self.policy);
+        let mut engine = match self.recording {
+            Some(recording) => Engine::recorded(self.policy, recording),
+            None => Engine::new(self.policy),
+        };
         let accounts = self.accounts.into_iter().map(|account| {
             let endpoint = account.endpoint();
             (engine.add_account(account), endpoint)

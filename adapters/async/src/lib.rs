@@ -26,7 +26,7 @@ pub use idv_core::http::{Failure, Received};
 pub use idv_host::{
     AccountRef, BadCertificates, CallbackRequest, Clock, DriverError, Entropy, Events, HandOverError,
     IntakeBounds, Options, Runtime, SharedMemory, StartError, StoreError, SystemClock, Verification,
-    WaitError,
+    WaitError, record_to,
 };
 #[cfg(feature = "tower")]
 pub use service::CallbackService;

@@ -5,6 +5,7 @@ use crate::account::{self, Pulling};
 use crate::exit::{Exit, Failure};
 use crate::log::Log;
 use crate::output;
+use crate::record::Record;
 use crate::secrets;
 use crate::signals::Interrupt;
 use crate::watch::FlowArgument;
@@ -68,6 +69,8 @@ pub(crate) struct Arguments {
     most_unsigned: usize,
     #[command(flatten)]
     pulling: Pulling,
+    #[command(flatten)]
+    record: Record,
     /// Print one JSON object for each callback and revision.
     #[arg(long)]
     json: bool,
@@ -166,6 +169,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen()?;
     let mut builder = Driver::builder();
     let (openers, paths) = accounts(arguments, &mut builder)?;
+    arguments.record.start(&mut builder)?;
     // The driver must not wait for whoever reads standard output: it is asked to open verifications by the one that prints.
     let (sender, told) = mpsc::sync_channel(MOST_UNPRINTED);
     let lost = Arc::new(AtomicU64::new(0));

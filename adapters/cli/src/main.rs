@@ -9,9 +9,12 @@ mod listen;
 mod log;
 mod output;
 mod progress;
+mod record;
+mod replay;
 mod sandbox;
 mod secrets;
 mod signals;
+mod timeline;
 mod trigger;
 mod verify;
 mod watch;
@@ -38,7 +41,8 @@ Each can stand in a file: IDV_SHUFTI_SECRET_KEY_FILE=/run/secrets/shufti
 
 Exit codes:
   0    a verdict was reached, declined included; the check passed
-  1    the check failed (verify, demo); a callback was not taken (trigger)
+  1    the check failed (verify, demo, replay); a callback was not taken
+       (trigger)
   2    usage or configuration
   3    the deadline passed without a verdict
   4    the credentials were refused
@@ -70,6 +74,8 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Send one callback, signed like a provider's, to any URL.
     Trigger(trigger::Arguments),
+    /// Do a recorded trace again, compare every action, and draw what happened.
+    Replay(replay::Arguments),
     /// Draw the machines from their own tables, as Mermaid.
     Diagram(diagram::Arguments),
 }
@@ -152,6 +158,7 @@ fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Trigger(arguments) => trigger::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::Diagram(arguments) => diagram::run(arguments),
     }
 }

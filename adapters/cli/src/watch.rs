@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::log::Log;
 use crate::output;
 use crate::progress::Progress;
+use crate::record::Record;
 use crate::signals::Interrupt;
 use idv_core::evidence::Outcome;
 use idv_core::session::End;
@@ -90,6 +91,8 @@ struct Shufti {
 struct Common {
     #[command(flatten)]
     pulling: Pulling,
+    #[command(flatten)]
+    record: Record,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -153,6 +156,7 @@ fn watch(account: Account, id: &str, common: &Common) -> Result<Exit, Failure> {
     let (sender, told) = mpsc::sync_channel(16);
     let mut builder = Driver::builder();
     let account = builder.account(account);
+    common.record.start(&mut builder)?;
     let (json, settled) = (common.json, sender.clone());
     let (log, last_refused) = (Log::default(), AtomicBool::new(false));
     builder

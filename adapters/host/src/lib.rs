@@ -12,6 +12,7 @@ mod intake;
 mod options;
 mod peer;
 mod pool;
+mod recording;
 mod runtime;
 #[cfg(feature = "smol")]
 mod smol_runtime;
@@ -31,6 +32,7 @@ pub use intake::{Answered, CallbackRequest, Delivered, Inbox, Incoming, Intake, 
 pub use options::{MOST_KEPT, MOST_KEPT_TO_ONE, Options};
 pub use peer::{Peer, Phase};
 pub use pool::Pool;
+pub use recording::record_to;
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use smol_runtime::Smol;

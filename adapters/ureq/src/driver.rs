@@ -6,6 +6,7 @@ use crate::run::{Ask, Handler, Message, Run};
 use crate::transport::{Client, Transport};
 use idv_core::delivery;
 use idv_core::engine::{Account, Created, Endpoint, Engine, Event, Moment, Policy, Revision, Status, Task};
+use idv_core::fleet::trace::Recording;
 use idv_core::fleet::{AccountId, FleetPolicy};
 use idv_core::http::Received;
 use idv_core::machine::Disposition;
@@ -31,6 +32,7 @@ use std::time::Duration;
 pub struct Builder {
     accounts: Vec<Account>,
     policy: Policy,
+    recording: Option<Recording>,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Entropy>,
@@ -49,6 +51,7 @@ impl Builder {
         Self {
             accounts: Vec::new(),
             policy: Policy::default(),
+            recording: None,
             transport: None,
             clock: None,
             entropy: None,
@@ -125,6 +128,13 @@ impl Builder {
         self
     }
 
+    /// Has everything recorded that the driver's machines are told, and what they do then, as a trace that `idv replay` reads: see
+    /// [`record_to`](crate::record_to). Default: nothing is.
+    pub fn record(&mut self, recording: Recording) -> &mut Self {
+        self.recording = Some(recording);
+        self
+    }
+
     /// The most calls to providers at the same time, each on a thread. Default 8.
     pub fn calls_at_once(&mut self, threads: usize) -> &mut Self {
         self.calls_at_once = threads;
@@ -166,7 +176,10 @@ impl Builder {
         let observers = Observers::new(self.observer);
         let (outbox, inbox) = sync_channel(INBOX);
 
-        let mut engine = Engine::new(self.policy);
+        let mut engine = match self.recording {
+            Some(recording) => Engine::recorded(self.policy, recording),
+            None => Engine::new(self.policy),
+        };
         let accounts: Vec<(AccountId, Endpoint)> = self
             .accounts
             .into_iter()

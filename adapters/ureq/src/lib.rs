@@ -68,7 +68,7 @@ pub use idv_core::engine::{
 pub use idv_core::http::{Failure, Received};
 pub use idv_host::{
     AccountRef, BadCertificates, CallbackRequest, Clock, DriverError, Entropy, HandOverError, IntakeBounds,
-    Options, SharedMemory, StartError, StoreError, SystemClock, Verification, WaitError,
+    Options, SharedMemory, StartError, StoreError, SystemClock, Verification, WaitError, record_to,
 };
 pub use transport::{Client, Transport};
 pub use wait::wait;

@@ -39,7 +39,9 @@ pub use task::{Call, Completion, Task, Ticket};
 
 use crate::delivery::{self, Schedule, Success};
 use crate::evidence::{Evidence, Outcome, Report};
-use crate::fleet::{AccountId, Action, At, DoorId, Fleet, FleetPolicy, Key, OpenError, Wake};
+use crate::fleet::recorder::Recorder;
+use crate::fleet::trace::Recording;
+use crate::fleet::{AccountId, Action, At, DoorId, FleetPolicy, Key, OpenError, Wake};
 use crate::http::Received;
 use crate::machine::{Describe, Disposition};
 use crate::poller::Class;
@@ -182,7 +184,7 @@ enum Timer {
 /// Every method that may ask for something takes the moment, and a sink for tasks: start them there, or collect them; do not wait for them.
 pub struct Engine {
     policy: Policy,
-    fleet: Fleet,
+    fleet: Recorder,
     accounts: BTreeMap<AccountId, Entry>,
     doors: BTreeMap<String, DoorId>,
     /// In boxes: the nodes of a tree that grows at its end stay half empty.
@@ -212,11 +214,21 @@ impl Engine {
     /// An engine without accounts.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
+        Self::with(policy, None)
+    }
+
+    /// An engine without accounts that has everything recorded that its fleet is told, and what the fleet does then (G8).
+    #[must_use]
+    pub fn recorded(policy: Policy, recording: Recording) -> Self {
+        Self::with(policy, Some(recording))
+    }
+
+    fn with(policy: Policy, recording: Option<Recording>) -> Self {
         // What is not saved yet must not be forgotten: the engine does it.
         let fleet = FleetPolicy { tombstones: u32::MAX, ..policy.fleet };
         Self {
             policy,
-            fleet: Fleet::new(fleet),
+            fleet: Recorder::new(fleet, recording),
             accounts: BTreeMap::new(),
             doors: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -453,7 +465,7 @@ impl Engine {
         &mut self,
         m: &mut Moment,
         out: &mut dyn FnMut(Task),
-        step: impl FnOnce(&mut Fleet, At, &mut Vec<Action>) -> Disposition,
+        step: impl FnOnce(&mut Recorder, At, &mut Vec<Action>) -> Disposition,
     ) -> Disposition {
         let mut actions = Vec::new();
         let disposition = step(&mut self.fleet, m.at(), &mut actions);

@@ -8,9 +8,10 @@ use crate::session;
 use crate::time::{Instant, Span};
 use crate::token::{self, Mode, Token};
 use alloc::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
 /// A provider's limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DoorPolicy {
     /// The most calls per window.
     pub budget: budget::Policy,

@@ -5,9 +5,10 @@ use crate::evidence::ContentDigest;
 use crate::session::{End, Revision, Session};
 use crate::time::{Instant, Span};
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// The moment of a call and its entropy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct At {
     /// The driver's reading of its clock.
     pub now: Instant,
@@ -32,22 +33,25 @@ impl At {
 }
 
 /// Names a session in the fleet. A key is never reused for another one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Key {
     pub(super) index: u32,
     pub(super) generation: u32,
 }
 
 /// Names an account in the fleet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct AccountId(pub(super) u32);
 
 /// Names a door in the fleet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct DoorId(pub(super) u32);
 
 /// What the driver must do. Operations repeat their number when they are completed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Save this session's snapshot, before any later action of the same session is performed (G9). Without a store: nothing.
     Save {
@@ -120,7 +124,8 @@ pub enum Action {
 }
 
 /// When to call [`super::Fleet::run`] again; replaces any earlier answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wake {
     /// At this moment, or after the next input.
     At(Instant),
@@ -131,7 +136,8 @@ pub enum Wake {
 }
 
 /// Where a callback went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Routed {
     /// To this session.
     Known(Key),
@@ -142,7 +148,8 @@ pub enum Routed {
 }
 
 /// Why a session could not be opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OpenError {
     /// The fleet has as many sessions as it may.
     Full,
@@ -168,7 +175,7 @@ impl fmt::Display for OpenError {
 impl core::error::Error for OpenError {}
 
 /// The bounds of a fleet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FleetPolicy {
     /// The most sessions, tombstones included.
     pub sessions: u32,

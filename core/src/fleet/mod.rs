@@ -23,8 +23,10 @@ mod account;
 mod grants;
 mod interface;
 mod queries;
+pub(crate) mod recorder;
 mod sessions;
 mod timers;
+pub mod trace;
 mod unknown;
 
 pub use account::{AccountPolicy, DoorPolicy};

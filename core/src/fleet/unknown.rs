@@ -4,9 +4,10 @@ use super::IdKey;
 use crate::evidence::Callback;
 use crate::time::{Instant, Span};
 use alloc::collections::VecDeque;
+use serde::{Deserialize, Serialize};
 
 /// How much of what nobody knows is kept, for each provider.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnknownPolicy {
     /// The most callbacks.
     pub count: u32,

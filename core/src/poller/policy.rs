@@ -3,12 +3,14 @@
 use crate::backoff::Backoff;
 use crate::time::Span;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// The most further pulls after a change signal (R9).
 pub const MAX_RECHECKS: usize = 4;
 
 /// The rules of a poller.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Policy {
     pub(super) cadence: Span,
     pub(super) interval: Span,
@@ -70,6 +72,42 @@ impl Policy {
     #[must_use]
     pub const fn with_watch(self, watch: Option<Span>) -> Self {
         Self { watch, ..self }
+    }
+}
+
+/// A policy as it was written down, to be checked as one that is built.
+#[derive(Deserialize)]
+struct Unchecked {
+    cadence: Span,
+    interval: Span,
+    call_timeout: Span,
+    lateness: Span,
+    backoff: Backoff,
+    retry_after_cap: Span,
+    deadline: Span,
+    grace: Span,
+    budget_wait: Span,
+    watch: Option<Span>,
+    audit: Option<Span>,
+    rechecks: [Option<Span>; MAX_RECHECKS],
+}
+
+impl TryFrom<Unchecked> for Policy {
+    type Error = PolicyError;
+
+    fn try_from(read: Unchecked) -> Result<Self, PolicyError> {
+        Builder::new(read.cadence, read.deadline)
+            .interval(read.interval)
+            .call_timeout(read.call_timeout)
+            .lateness(read.lateness)
+            .backoff(read.backoff)
+            .retry_after_cap(read.retry_after_cap)
+            .grace(read.grace)
+            .budget_wait(read.budget_wait)
+            .watch(read.watch)
+            .audit(read.audit)
+            .rechecks(read.rechecks)
+            .build()
     }
 }
 

@@ -23,6 +23,7 @@ pub enum End {
 
 /// Whether a signed callback may be evidence (R2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EvidencePolicy {
     /// Only answers to pulls are evidence; a callback, signed or not, is a hint.
     ConfirmByPull,
@@ -31,7 +32,7 @@ pub enum EvidencePolicy {
 }
 
 /// The rules of a session.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// When to pull.
     pub poller: poller::Policy,

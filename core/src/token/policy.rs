@@ -3,9 +3,11 @@
 use crate::backoff::Backoff;
 use crate::time::{Instant, Span};
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// How the provider's credentials work.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every call carries the credentials themselves (HTTP Basic): there is no token, and generation 0 is always usable.
     NotNeeded,
@@ -16,7 +18,8 @@ pub enum Mode {
 }
 
 /// The rules of a token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Policy {
     pub(super) mode: Mode,
     pub(super) ttl: Span,
@@ -74,6 +77,41 @@ impl Policy {
     pub(super) fn usable_until(&self, sent: Instant, ttl: Span) -> Option<Instant> {
         let life = ttl.as_millis().checked_sub(self.margin.as_millis())?;
         Span::from_millis(life).map(|life| sent.after(life))
+    }
+}
+
+/// A policy as it was written down, to be checked as one that is built.
+#[derive(Deserialize)]
+struct Unchecked {
+    mode: Mode,
+    ttl: Span,
+    margin: Span,
+    call_timeout: Span,
+    lateness: Span,
+    backoff: Backoff,
+    renewal_gap: Span,
+    refusals: u8,
+    retry_after_cap: Span,
+}
+
+impl TryFrom<Unchecked> for Policy {
+    type Error = PolicyError;
+
+    fn try_from(read: Unchecked) -> Result<Self, PolicyError> {
+        let Unchecked { mode, ttl, margin, call_timeout, lateness, .. } = read;
+        let Unchecked { backoff, renewal_gap, refusals, retry_after_cap, .. } = read;
+        Builder(Self {
+            mode,
+            ttl,
+            margin,
+            call_timeout,
+            lateness,
+            backoff,
+            renewal_gap,
+            refusals,
+            retry_after_cap,
+        })
+        .build()
     }
 }
 

@@ -7,5 +7,6 @@ mod idv;
 mod listen;
 mod offline;
 mod rehearse;
+mod replay;
 mod usage;
 mod watch;
