@@ -38,7 +38,7 @@ pub struct AccountPolicy {
     pub session: session::Policy,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Door {
     policy: DoorPolicy,
     budget: Budget,
@@ -127,7 +127,7 @@ impl Door {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) policy: AccountPolicy,
     pub(super) door: u32,

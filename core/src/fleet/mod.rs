@@ -67,7 +67,7 @@ impl IdKey {
 pub const MOST_SHARING: usize = 16;
 
 /// Many sessions. See the module's text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
     policy: FleetPolicy,
     doors: Vec<Door>,

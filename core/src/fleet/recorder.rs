@@ -1,6 +1,6 @@
 //! A fleet whose calls can be recorded: where the engine makes all of them. When nobody records, a call costs one branch more.
 
-use super::trace::{Entry, Input, Output, Recording};
+use super::trace::{Entry, Input, Recording};
 use super::{
     AccountId, AccountPolicy, Action, At, DoorId, DoorPolicy, Fleet, FleetPolicy, Key, OpenError, Routed,
     Stored, Wake,
@@ -16,8 +16,6 @@ use core::ops::Deref;
 pub(crate) struct Recorder {
     fleet: Fleet,
     record: Option<Recording>,
-    /// What the last call was told, if it was a run that did nothing but say so.
-    idle: Option<Wake>,
 }
 
 impl Deref for Recorder {
@@ -34,7 +32,6 @@ macro_rules! call {
         match &mut $self.record {
             None => $self.fleet.$method($($argument),*),
             Some(record) => {
-                $self.idle = None;
                 let given = $self.fleet.$method($($argument),*);
                 record.entry(Entry { input: $input, output: given.into(), actions: Vec::new() });
                 given
@@ -49,7 +46,6 @@ macro_rules! step {
         match &mut $self.record {
             None => $self.fleet.$method($($argument,)* $out),
             Some(record) => {
-                $self.idle = None;
                 let mut actions = Vec::new();
                 let given = $self.fleet.$method($($argument,)* &mut |action| {
                     actions.push(action);
@@ -67,7 +63,7 @@ impl Recorder {
         if let Some(record) = &mut record {
             record.head(policy);
         }
-        Self { fleet: Fleet::new(policy), record, idle: None }
+        Self { fleet: Fleet::new(policy), record }
     }
 
     pub(crate) fn add_door(&mut self, policy: DoorPolicy) -> DoorId {
@@ -261,25 +257,7 @@ impl Recorder {
         call!(self, forget(key), Input::Forget { key })
     }
 
-    /// A run before its time, after a run that found nothing more to do, changes nothing and is not recorded: drivers look at their clock
-    /// far more often than something is due.
     pub(crate) fn run(&mut self, at: At, work: u32, out: &mut impl FnMut(Action)) -> Wake {
-        let Some(record) = &mut self.record else { return self.fleet.run(at, work, out) };
-        let mut actions = Vec::new();
-        let wake = self.fleet.run(at, work, &mut |action| {
-            actions.push(action);
-            out(action);
-        });
-        let is_early = match self.idle {
-            Some(Wake::At(due)) => at.now < due,
-            Some(Wake::Input) => true,
-            Some(Wake::More) | None => false,
-        };
-        if is_early && actions.is_empty() && self.idle == Some(wake) {
-            return wake;
-        }
-        self.idle = Some(wake);
-        record.entry(Entry { input: Input::Run { at, work }, output: Output::Wake(wake), actions });
-        wake
+        step!(self, out, run(at, work), Input::Run { at, work })
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 const ABSENT: u32 = u32::MAX;
 
 /// At most one deadline for each index.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     heap: Vec<(Instant, u32)>,
     /// Where each index stands in the heap.

@@ -252,7 +252,7 @@ impl Entry<'_> {
 }
 
 /// Does again what a trace says was done, and compares.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replay {
     fleet: Fleet,
     providers: Vec<&'static str>,

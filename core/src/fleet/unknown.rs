@@ -41,7 +41,7 @@ impl Entry {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Unknown {
     entries: VecDeque<Entry>,
     bytes: u64,

@@ -1,7 +1,8 @@
 //! A trace as text, with its ids replaced.
 
-use super::Entry;
-use crate::fleet::FleetPolicy;
+use super::{Entry, Input, Output};
+use crate::fleet::{FleetPolicy, Wake};
+use crate::time::Instant;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
@@ -15,6 +16,8 @@ use zeroize::Zeroizing;
 pub struct Recording {
     redaction: Redaction,
     unix_ms: u64,
+    /// The last entry was a run at this moment that was to be repeated then.
+    idle: Option<(Instant, Wake)>,
     write: Box<dyn FnMut(&str) + Send + Sync>,
 }
 
@@ -22,14 +25,33 @@ impl Recording {
     /// Has `write` given each line with its end, at once: a trace whose process is killed can be read up to there. `unix_ms` is the wall
     /// clock in milliseconds since 1970.
     pub fn new(redaction: Redaction, unix_ms: u64, write: impl FnMut(&str) + Send + Sync + 'static) -> Self {
-        Self { redaction, unix_ms, write: Box::new(write) }
+        Self { redaction, unix_ms, idle: None, write: Box::new(write) }
     }
 
-    pub(in crate::fleet) fn head(&mut self, fleet: FleetPolicy) {
+    /// Writes the first line, for a fleet with these bounds. [`Engine::recorded`](crate::engine::Engine::recorded) does it.
+    pub fn head(&mut self, fleet: FleetPolicy) {
         self.line(&Head::new(fleet, &self.redaction, self.unix_ms));
     }
 
-    pub(in crate::fleet) fn entry(&mut self, entry: Entry<'_>) {
+    /// Writes the next entry. Runs that came before their time and changed nothing are left out: a driver looks at its clock far more often
+    /// than something is due.
+    pub fn entry(&mut self, entry: Entry<'_>) {
+        let idle = self.idle.take();
+        if let (Input::Run { at, .. }, Output::Wake(wake)) = (&entry.input, entry.output) {
+            self.idle = Some((at.now, wake));
+            let is_early = idle.is_some_and(|(since, told)| {
+                told == wake
+                    && at.now >= since
+                    && match told {
+                        Wake::At(due) => at.now < due,
+                        Wake::Input => true,
+                        Wake::More => false,
+                    }
+            });
+            if is_early && entry.actions.is_empty() {
+                return;
+            }
+        }
         let entry = self.redaction.redacted(entry);
         self.line(&entry);
     }
