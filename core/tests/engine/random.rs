@@ -137,9 +137,10 @@ impl Watch {
     }
 }
 
-fn play(fake: Fake, tombstones: u32, ops: &[Op]) {
+fn play(fake: Fake, tombstones: u32, ops: &[Op], later: u64) -> World {
     let policy = Policy { fleet: FleetPolicy { tombstones, ..FleetPolicy::default() }, ..Policy::default() };
     let mut world = World::with(fake, policy);
+    world.now += later;
     let mut watch = Watch::default();
     let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
     let mut late: VecDeque<Asked> = VecDeque::new();
@@ -217,6 +218,7 @@ fn play(fake: Fake, tombstones: u32, ops: &[Op]) {
         watch.fresh(&world);
     }
     end_well(&mut world, &wanted, &watch);
+    world
 }
 
 /// From now on everything works. What the provider says in the end reaches the application.
@@ -281,6 +283,21 @@ proptest! {
         tombstones in 0..3_u32,
         ops in prop::collection::vec(op(), 1..150),
     ) {
-        play(fake, tombstones, &ops);
+        play(fake, tombstones, &ops, 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn g8_the_same_happenings_bring_the_same_calls_and_events_whatever_the_clock_shows(
+        fake in prop_oneof![Just(Fake::PLAIN), Just(Fake::REUSING), Just(Fake::SPENDING)],
+        tombstones in 0..3_u32,
+        ops in prop::collection::vec(op(), 1..100),
+        later in prop_oneof![Just(0), 1..1_u64 << 40],
+    ) {
+        let (world, again) = (play(fake, tombstones, &ops, 0), play(fake, tombstones, &ops, later));
+        prop_assert_eq!(&world.requests, &again.requests);
+        prop_assert_eq!(&world.given, &again.given);
+        prop_assert_eq!(format!("{:?}", world.events), format!("{:?}", again.events));
     }
 }

@@ -186,7 +186,7 @@ fn limits() -> impl Strategy<Value = Limit> {
 type Terms = (usize, usize, token::Policy, poller::Policy, bool);
 
 /// Something from outside: when, what, about whom.
-type Happening = (u64, u8, usize, u64);
+type Happening = (u32, u8, usize, u64);
 
 fn callback(bits: u64) -> Callback {
     match bits & 3 {
@@ -205,8 +205,20 @@ fn play(
     work: u32,
     tick: Option<Span>,
 ) -> World {
+    play_from(Instant::from_millis(1_000), limits, terms, happenings, mood, work, tick)
+}
+
+fn play_from(
+    began: Instant,
+    limits: &[Limit],
+    terms: &[Terms],
+    happenings: &[Happening],
+    mood: Mood,
+    work: u32,
+    tick: Option<Span>,
+) -> World {
     let policy = FleetPolicy { tombstones: 2, ..FleetPolicy::default() };
-    let mut world = World::new(policy);
+    let mut world = World::at_time(policy, began);
     world.work = work;
     let doors: Vec<_> = limits.iter().map(|(.., policy)| world.door(*policy)).collect();
     let accounts: Vec<_> = terms
@@ -231,9 +243,9 @@ fn play(
             13 => Event::CredentialsReplaced { account },
             _ => Event::Take { door: doors[whom % doors.len()] },
         };
-        world.post(Instant::from_millis(1_000 + at), event);
+        world.post(began.after(Span::millis(*at)), event);
     }
-    world.go(Instant::from_millis(2_500), tick, |world, action| mood.answer(world, action));
+    world.go(began.after(Span::millis(1_500)), tick, |world, action| mood.answer(world, action));
     world
 }
 
@@ -254,10 +266,28 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn g8_the_same_happenings_bring_the_same_actions_whatever_the_clock_shows(
+        limits in prop::collection::vec(limits(), 1..3),
+        terms in prop::collection::vec((0..2_usize, 0..2_usize, token_policies(), poller_policies(), any::<bool>()), 1..4),
+        happenings in prop::collection::vec((0..900_u32, 0..15_u8, 0..40_usize, any::<u64>()), 1..30),
+        mood in moods(),
+        work in prop_oneof![Just(1_u32), 2..6_u32, Just(1_000)],
+        later in prop_oneof![Just(0), 1..u64::from(u32::MAX), Just(1 << 60)],
+    ) {
+        let actions = |began: u64| {
+            let began = Instant::from_millis(began);
+            let world = play_from(began, &limits, &terms, &happenings, mood, work, None);
+            let after = |(at, action): &(Instant, Action)| (at.since(began), *action);
+            world.log.iter().map(after).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(actions(1_000), actions(1_000 + later));
+    }
+
+    #[test]
     fn g6_g7_sleeping_until_wake_loses_nothing_and_stays_polite(
         limits in prop::collection::vec(limits(), 1..3),
         terms in prop::collection::vec((0..2_usize, 0..2_usize, token_policies(), poller_policies(), any::<bool>()), 1..4),
-        happenings in prop::collection::vec((0..900_u64, 0..15_u8, 0..40_usize, any::<u64>()), 1..30),
+        happenings in prop::collection::vec((0..900_u32, 0..15_u8, 0..40_usize, any::<u64>()), 1..30),
         mood in moods(),
         work in prop_oneof![Just(1_u32), 2..6_u32, Just(1_000)],
     ) {

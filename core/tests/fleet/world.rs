@@ -73,6 +73,8 @@ pub(crate) enum TokenAnswer {
 pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) now: Instant,
+    /// When it began.
+    pub(crate) began: Instant,
     pub(crate) log: Vec<(Instant, Action)>,
     pub(crate) doors: BTreeMap<DoorId, DoorPolicy>,
     pub(crate) accounts: BTreeMap<AccountId, (DoorId, AccountPolicy)>,
@@ -103,9 +105,15 @@ struct Checks {
 
 impl World {
     pub(crate) fn new(policy: FleetPolicy) -> Self {
+        Self::at_time(policy, Instant::from_millis(1_000))
+    }
+
+    /// A world that begins at `now`.
+    pub(crate) fn at_time(policy: FleetPolicy, now: Instant) -> Self {
         Self {
             fleet: Fleet::new(policy),
-            now: Instant::from_millis(1_000),
+            now,
+            began: now,
             log: Vec::new(),
             doors: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -134,8 +142,8 @@ impl World {
     }
 
     fn at(&self) -> At {
-        // The same at the same moment, so that two worlds can be compared.
-        At::new(self.now, (self.now.as_millis() as u32).wrapping_mul(0x9e37_79b9))
+        // The same after the same time, so that two worlds can be compared.
+        At::new(self.now, (self.now.since(self.began) as u32).wrapping_mul(0x9e37_79b9))
     }
 
     /// Lets something happen at `at`.

@@ -215,6 +215,19 @@ fn r11_a_pull_that_the_snapshot_does_not_know_keeps_the_next_one_away_too() {
 }
 
 #[test]
+fn g9_another_hint_while_one_is_open_need_not_be_saved() {
+    let mut driver = Driver::confirming();
+    let op = driver.pull();
+    driver.callback(Callback::Unsigned);
+    driver.answer(op, Outcome::NotReady(NotReady::Documented));
+    driver.pull();
+    let before = driver.session;
+    driver.callback(Callback::Unsigned);
+    assert_ne!(driver.session, before, "it waits for a later pull");
+    assert!(driver.session.same_knowledge(&before), "a restored one would pull anew anyway");
+}
+
+#[test]
 fn r11_a_retry_after_outlives_a_crash() {
     let mut driver = Driver::confirming();
     let before = driver.session;

@@ -11,6 +11,11 @@ impl Tabled for Subjected {
         let close = |secs| Input::Close { span: Span::secs(secs) };
         vec![
             Way::new("nothing is used", &policy, []),
+            Way::new(
+                "nothing is used, and no wait is longer than 10 s",
+                &policy.with_close_cap(Span::secs(10)),
+                [],
+            ),
             Way::new("all but one call of the burst is used", &policy, [Input::Take, Input::Take]),
             Way::new("the burst is used up", &policy, [Input::Take, Input::Take, Input::Take]),
             Way::new("the provider wants to be left alone", &policy, [close(30)]),

@@ -64,7 +64,11 @@ impl Tabled for Subjected {
 
     fn action_words(action: &Action) -> String {
         match action {
-            Action::Answer(answer) => format!("Answer({}: {})", answer.status(), answer.explanation()),
+            Action::Answer(answer) => {
+                let field =
+                    answer.field().map(|(name, value)| format!(", {name}: {value}")).unwrap_or_default();
+                format!("Answer({}{field}; {})", answer.status(), answer.explanation())
+            }
             Action::Record { .. } | Action::Apply { .. } | Action::Hint(_) => words(action),
         }
     }

@@ -29,6 +29,7 @@ impl Tabled for Subjected {
             Way::new("wanted", &reusable, [Wanted]),
             Way::new("the first request", &reusable, [Wanted, Granted]),
             again("a request after a failure", &reusable),
+            again("5 s after it was sent", &reusable).after(5_000, [Tick]),
             Way::new("refused twice already", &reusable, [Wanted, Granted, refused(1)])
                 .after(1_000, [Tick, Granted, refused(2)])
                 .after(2_000, [Tick, Granted]),
@@ -46,10 +47,11 @@ impl Tabled for Subjected {
     fn inputs(seen: &Seen<'_, Self>) -> Vec<Input> {
         let requests = seen.asked.iter().filter(|action| matches!(action, Action::Request { .. })).count();
         let newest = u32::try_from(requests).unwrap_or(u32::MAX);
-        let (short, long) = (Some(Span::secs(30)), Some(Span::mins(2)));
+        // As long as the safety margin, 5 s longer, and long.
+        let (short, brief, long) = (Some(Span::secs(30)), Some(Span::secs(35)), Some(Span::mins(2)));
         let mut inputs = vec![Input::Tick, Input::Wanted, Input::Granted];
         if newest > 0 {
-            inputs.extend([None, short, long].map(|ttl| Input::Received { op: newest, ttl }));
+            inputs.extend([None, short, brief, long].map(|ttl| Input::Received { op: newest, ttl }));
             inputs.extend([None, long].map(|retry_after| Input::Failed { op: newest, retry_after }));
             inputs.push(Input::Refused { op: newest });
             inputs.extend([Input::Rejected { generation: newest }, Input::Taken { generation: newest }]);
