@@ -194,6 +194,23 @@ mod tests {
     }
 
     #[test]
+    fn g6_a_token_must_outlive_the_wait_for_its_pull_by_the_margin() {
+        // Ten minutes, of which the last thirty seconds are not used.
+        let usable = Span::mins(10).as_millis() - 30_000;
+        let rules = |window| Rules { calls: 2, window, burst: 1, ..shareid::contract::RULES };
+        assert!(rules(Span::millis(usable - 1)).account("shareid").is_ok());
+        assert!(rules(Span::millis(usable)).account("shareid").is_err());
+    }
+
+    #[test]
+    fn g7_another_cadence_is_the_routine_too() {
+        let rules = shareid::contract::RULES.with_cadence(Span::secs(7));
+        let poller = rules.account("shareid").map(|policy| policy.session.poller);
+        let said = poller.map(|poller| (poller.cadence(), poller.interval()));
+        assert_eq!(said, Ok((Span::secs(7), Span::secs(7))));
+    }
+
+    #[test]
     fn a_token_with_a_short_life_still_has_a_usable_one() {
         let rules = Rules { token_ttl: Span::mins(1), ..shareid::contract::RULES };
         assert_eq!(rules.account("shareid").map(|policy| policy.token.margin()), Ok(Span::secs(6)));
