@@ -7,6 +7,7 @@
 //! Nothing here shows content: errors name places and expectations, `Debug` kinds and lengths.
 
 mod content;
+mod scan;
 mod text;
 
 pub use content::Content;
@@ -93,23 +94,24 @@ impl<'a> Reading<'a> {
 #[derive(Clone, Default)]
 pub struct Object<'a> {
     text: &'a str,
-    members: Vec<(&'a RawValue, &'a RawValue)>,
+    /// Names and values as they stand in the text.
+    members: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Object<'a> {
     /// The member `name`; of a repeated one the last, as PHP and JavaScript read it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        let found = self.members.iter().rev().find(|(key, _)| is_text(key.get(), name));
-        found.map(|(_, value)| Value(value.get()))
+        let found = self.members.iter().rev().find(|(key, _)| is_text(key, name));
+        found.map(|(_, value)| Value(value))
     }
 
     /// The member `name` if it is there exactly once.
     #[must_use]
     pub fn get_unrepeated(&self, name: &str) -> Option<Value<'a>> {
-        let mut found = self.members.iter().filter(|(key, _)| is_text(key.get(), name));
+        let mut found = self.members.iter().filter(|(key, _)| is_text(key, name));
         let (_, value) = found.next()?;
-        found.next().is_none().then_some(Value(value.get()))
+        found.next().is_none().then_some(Value(value))
     }
 
     /// The object as one value.
@@ -120,7 +122,7 @@ impl<'a> Object<'a> {
 
     /// Every member, with its name.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + '_ {
-        self.members.iter().map(|(key, value)| (decode(key.get()), Value(value.get())))
+        self.members.iter().map(|(key, value)| (decode(key), Value(value)))
     }
 }
 
@@ -132,17 +134,28 @@ impl fmt::Debug for Object<'_> {
 
 fn read_object<'a>(text: &'a str, unrepeatable: &[&str]) -> Reading<'a> {
     let mut object = Object { text: text.trim(), members: Vec::with_capacity(16) };
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let read = Collect(&mut object.members).deserialize(&mut reader).and_then(|()| reader.end());
-    let unreadable = match read {
-        Err(error) => Some(explain(&error, text)),
-        Ok(()) => repeated(text, &object, unrepeatable).or_else(|| too_deep(text)),
+    let unreadable = if scan::members(text, &mut object.members).is_some() {
+        repeated(text, &object, unrepeatable)
+    } else {
+        object.members.clear();
+        match parse(text, &mut object.members) {
+            Err(error) => Some(explain(&error, text)),
+            Ok(()) => repeated(text, &object, unrepeatable).or_else(|| too_deep(text)),
+        }
     };
     Reading { object, unreadable }
 }
 
+/// Reads the members with a parser that says where and why it stopped. Slower than [`scan::members`], which takes everything that can be
+/// read.
+#[cold]
+fn parse<'a>(text: &'a str, members: &mut Vec<(&'a str, &'a str)>) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Collect(members).deserialize(&mut reader).and_then(|()| reader.end())
+}
+
 /// Gathers members into a list that outlives a failure.
-struct Collect<'m, 'a>(&'m mut Vec<(&'a RawValue, &'a RawValue)>);
+struct Collect<'m, 'a>(&'m mut Vec<(&'a str, &'a str)>);
 
 impl<'a> DeserializeSeed<'a> for Collect<'_, 'a> {
     type Value = ();
@@ -160,8 +173,9 @@ impl<'a> Visitor<'a> for Collect<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key()? {
-            self.0.push((key, map.next_value()?));
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            let value: &RawValue = map.next_value()?;
+            self.0.push((key.get(), value.get()));
         }
         Ok(())
     }
@@ -196,7 +210,7 @@ fn explain(error: &serde_json::Error, text: &str) -> Unreadable {
 /// Finds a repeated member that must not be.
 fn repeated(text: &str, object: &Object<'_>, unrepeatable: &[&str]) -> Option<Unreadable> {
     unrepeatable.iter().find_map(|name| {
-        let mut keys = object.members.iter().map(|(key, _)| key.get()).filter(|key| is_text(key, name));
+        let mut keys = object.members.iter().map(|(key, _)| *key).filter(|key| is_text(key, name));
         let (_, second) = (keys.next()?, keys.next()?);
         let offset = (second.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
         Some(at(text, offset, format!("`{name}` appears twice, expected it once")))

@@ -168,10 +168,12 @@ pub(super) fn decode(raw: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Whether the raw string says `text`. An escape is longer than what it stands for, so that most strings differ by their lengths.
+/// Whether the raw string says `text`.
+#[inline]
 pub(super) fn is_text(raw: &str, text: &str) -> bool {
     let raw = pieces(raw);
-    if raw.0.len() < text.len() || (raw.0.len() > text.len() && !raw.0.as_bytes().contains(&b'\\')) {
+    // Most names differ in their first byte already.
+    if raw.0.as_bytes().first() != text.as_bytes().first() && !raw.0.starts_with('\\') {
         return false;
     }
     if raw.0.contains('\\') { raw.chars().eq(text.chars()) } else { raw.0 == text }
