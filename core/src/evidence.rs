@@ -207,10 +207,35 @@ impl FaultKind {
 pub enum Callback {
     /// The signature verified and the body states something.
     Signed(Report),
+    /// The signature verified and the body states something; what it states was not digested, or is no longer at hand. A hint that somebody
+    /// vouches for, never evidence.
+    SignedHint,
     /// The signature verified and the body says only that something changed (R9).
     SignedSignal,
     /// Nobody vouches for it.
     Unsigned,
     /// The signature was wrong or missing where the provider signs (R16): a hint of the lowest class.
     WrongSignature,
+}
+
+impl Callback {
+    /// What it is without the body: a report becomes a hint.
+    #[must_use]
+    pub const fn hint(self) -> Self {
+        match self {
+            Self::Signed(_) | Self::SignedHint => Self::SignedHint,
+            Self::SignedSignal => Self::SignedSignal,
+            Self::Unsigned => Self::Unsigned,
+            Self::WrongSignature => Self::WrongSignature,
+        }
+    }
+
+    /// How far it may be believed.
+    #[must_use]
+    pub const fn evidence(self) -> Evidence {
+        match self {
+            Self::Signed(_) | Self::SignedHint | Self::SignedSignal => Evidence::Signed,
+            Self::Unsigned | Self::WrongSignature => Evidence::Unsigned,
+        }
+    }
 }

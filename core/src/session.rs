@@ -370,7 +370,7 @@ impl Session {
 
     fn callback(&mut self, cx: Cx<'_, Policy>, callback: Callback, actions: &mut List) -> Disposition {
         let (class, vouched) = match callback {
-            Callback::Signed(_) | Callback::SignedSignal => (Class::Confirming, true),
+            Callback::Signed(_) | Callback::SignedHint | Callback::SignedSignal => (Class::Confirming, true),
             Callback::Unsigned => (Class::Confirming, false),
             Callback::WrongSignature => (Class::Audit, false),
         };

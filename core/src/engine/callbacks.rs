@@ -76,11 +76,7 @@ impl Named {
 
     /// What is left of it while the store is asked whom it names: a hint, as of every callback about whom nobody knows (R15).
     fn without_its_body(self) -> Self {
-        let callback = match self.callback {
-            Callback::Signed(_) | Callback::Unsigned => Callback::Unsigned,
-            Callback::SignedSignal => Callback::SignedSignal,
-            Callback::WrongSignature => Callback::WrongSignature,
-        };
+        let callback = self.callback.hint();
         let ids = self.ids.map(|id| id.filter(|id| id.len() <= LONGEST_UNKNOWN_ID));
         Self { ids, callback, body: Body::default(), looked_up: true, ..self }
     }
@@ -137,10 +133,7 @@ impl Engine {
         {
             beside.recorded_callback(record.position, record.claims);
         }
-        let evidence = match arrived.callback {
-            Callback::Signed(_) | Callback::SignedSignal => Evidence::Signed,
-            Callback::Unsigned | Callback::WrongSignature => Evidence::Unsigned,
-        };
+        let evidence = arrived.callback.evidence();
         let bytes = u32::try_from(arrived.body.len()).unwrap_or(u32::MAX);
         let mut actions = Vec::new();
         let routed = self.fleet.callback(m.at(), provider, &id, arrived.callback, bytes, &mut |action| {

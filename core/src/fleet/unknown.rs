@@ -1,7 +1,7 @@
 //! Callbacks for ids that nobody has opened yet (R15): a bounded ring, signed ones evicted last.
 
 use super::IdKey;
-use crate::evidence::Callback;
+use crate::evidence::{Callback, Evidence};
 use crate::time::{Instant, Span};
 use alloc::collections::VecDeque;
 use serde::{Deserialize, Serialize};
@@ -34,9 +34,9 @@ struct Entry {
 
 impl Entry {
     const fn is_signed(&self) -> bool {
-        match self.callback {
-            Callback::Signed(_) | Callback::SignedSignal => true,
-            Callback::Unsigned | Callback::WrongSignature => false,
+        match self.callback.evidence() {
+            Evidence::Signed | Evidence::Pulled => true,
+            Evidence::Unsigned => false,
         }
     }
 }
@@ -79,14 +79,12 @@ impl Unknown {
         let mut hint = None;
         while let Some(place) = self.entries.iter().position(|entry| entry.id == id) {
             let taken = self.remove(place)?;
-            hint = match (taken.callback, hint) {
-                (Callback::SignedSignal, _) | (_, Some(Callback::SignedSignal)) => {
-                    Some(Callback::SignedSignal)
-                }
-                (Callback::Signed(_) | Callback::Unsigned | Callback::WrongSignature, _) => {
-                    Some(Callback::Unsigned)
-                }
-            };
+            hint = Some(match (taken.callback.hint(), hint) {
+                (Callback::SignedSignal, _) | (_, Some(Callback::SignedSignal)) => Callback::SignedSignal,
+                (Callback::Signed(_) | Callback::SignedHint, _)
+                | (_, Some(Callback::Signed(_) | Callback::SignedHint)) => Callback::SignedHint,
+                (Callback::Unsigned | Callback::WrongSignature, _) => Callback::Unsigned,
+            });
         }
         hint
     }

@@ -63,6 +63,28 @@ fn r8_a_callback_that_names_what_only_the_store_still_knows_brings_it_back() {
 }
 
 #[test]
+fn r9_a_signed_callback_about_what_only_the_store_still_knows_asks_again_while_nothing_is_new() {
+    for (signature, numbers) in [
+        (Some("good"), &[(1, Verdict::Accepted), (2, Verdict::Declined)][..]),
+        (None, &[(1, Verdict::Accepted)]),
+    ] {
+        let mut world = World::new();
+        world.truth.insert("ab-1".to_owned(), says("ab-1", "accepted"));
+        let key = world.open("ab-1").unwrap();
+        world.settle();
+        world.tell(|engine, moment, out| engine.cancel(moment, key, out));
+        world.settle();
+        let _ = world.engine.forget(key);
+        world.callback(signature, &says("ab-1", "declined"));
+        world.settle_for(Span::secs(5));
+        assert_eq!(world.numbers("ab-1"), [(1, Verdict::Accepted)], "the provider's replica lags");
+        world.truth.insert("ab-1".to_owned(), says("ab-1", "declined"));
+        world.settle_for(Span::mins(5));
+        assert_eq!(world.numbers("ab-1"), numbers, "an answer is worth as much as who demanded it");
+    }
+}
+
+#[test]
 fn r8_a_store_that_cannot_be_asked_costs_no_callback() {
     let mut world = forgetful();
     world.truth.insert("ab-1".to_owned(), says("ab-1", "declined"));

@@ -8,6 +8,7 @@ use idv_core::machine::{Cx, Disposition, Machine, Next};
 use idv_core::poller::{self, Class};
 use idv_core::session::{Action, End, Input, Policy, Session, Snapshot};
 use idv_core::time::{Instant, Span};
+use proptest::prelude::*;
 
 #[test]
 fn r1_a_late_answer_counts_while_nothing_was_adopted_since() {
@@ -36,10 +37,50 @@ fn r1_a_late_answer_never_rolls_back_and_hints() {
 #[test]
 fn r2_confirm_by_pull_never_believes_a_callback() {
     let mut driver = Driver::confirming();
-    for callback in
-        [Callback::Signed(report(Verdict::Accepted, 1)), Callback::Unsigned, Callback::WrongSignature]
-    {
+    for callback in [
+        Callback::Signed(report(Verdict::Accepted, 1)),
+        Callback::SignedHint,
+        Callback::Unsigned,
+        Callback::WrongSignature,
+    ] {
         assert_eq!(handed(&driver.callback(callback)), []);
+    }
+}
+
+proptest! {
+    /// So that whoever reads callbacks for such a session need not look at what they state.
+    #[test]
+    fn r2_confirm_by_pull_takes_a_report_for_the_hint_that_is_left_without_it(
+        script in prop::collection::vec((0..9_u8, 0..400_u32), 1..60),
+    ) {
+        let (mut told, mut hinted) = (Driver::confirming(), Driver::confirming());
+        let signed = |number: u32| {
+            let verdict = [Verdict::Accepted, Verdict::Declined, Verdict::ReviewPending, Verdict::Deleted][number as usize % 4];
+            let verdict = Some(verdict).filter(|_| number > 50);
+            Callback::Signed(Report { verdict, content: ContentDigest(u64::from(number % 3)) })
+        };
+        for (what, number) in script {
+            let op = told.session.poller().last_op();
+            let both = match what {
+                0..=2 => {
+                    let callback = signed(number);
+                    prop_assert_eq!(told.step(Input::Callback(callback)), hinted.step(Input::Callback(callback.hint())));
+                    continue;
+                }
+                3 => Input::Granted,
+                4 => Input::Pulled { op, outcome: Outcome::Report(report([Verdict::Accepted, Verdict::Declined][number as usize % 2], u64::from(number % 3))) },
+                5 => Input::Pulled { op, outcome: TIMED_OUT },
+                6 => Input::HandedOver { revision: 1 + number % 3 },
+                7 if number % 8 == 0 => Input::Cancel,
+                _ => {
+                    let span = Span::secs(number + 1);
+                    prop_assert_eq!(told.pass(span), hinted.pass(span));
+                    continue;
+                }
+            };
+            prop_assert_eq!(told.step(both), hinted.step(both));
+        }
+        prop_assert_eq!(told.session, hinted.session);
     }
 }
 

@@ -161,7 +161,8 @@ impl Log {
             }
             Input::Callback(callback) => {
                 let was_over = self.ended.is_some();
-                let vouched = matches!(callback, Callback::Signed(_) | Callback::SignedSignal);
+                let vouched =
+                    matches!(callback, Callback::Signed(_) | Callback::SignedHint | Callback::SignedSignal);
                 self.signalled |= callback == Callback::SignedSignal || (vouched && (was_over || reopened));
                 self.ended = None;
                 if let Callback::Signed(report) = callback

@@ -38,10 +38,11 @@ fn outcome(draw: &mut Draw) -> Outcome {
 }
 
 fn callback(draw: &mut Draw) -> Callback {
-    match draw.below(6) {
+    match draw.below(7) {
         0 => Callback::SignedSignal,
         1 => Callback::Unsigned,
         2 => Callback::WrongSignature,
+        3 => Callback::SignedHint,
         _ => Callback::Signed(report(draw)),
     }
 }

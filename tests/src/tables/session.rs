@@ -111,7 +111,8 @@ impl Tabled for Subjected {
         inputs.push(pulled(newest + 1, says(Accepted)));
         inputs.extend([Accepted, ReviewPending, Deleted].map(|verdict| Input::Created(says(verdict))));
         inputs.extend([Accepted, Declined, ReviewPending, Deleted].map(signed));
-        let callbacks = [Callback::SignedSignal, Callback::Unsigned, Callback::WrongSignature];
+        let callbacks =
+            [Callback::SignedHint, Callback::SignedSignal, Callback::Unsigned, Callback::WrongSignature];
         inputs.extend(callbacks.map(Input::Callback));
         inputs.extend([Class::Confirming, Class::Routine, Class::Audit].map(Input::Hint));
         if revision > 0 {
@@ -132,7 +133,9 @@ impl Tabled for Subjected {
             Input::Callback(Callback::Signed(report)) => {
                 format!("Callback(Signed: {})", report_in_words(*report))
             }
-            Input::Callback(Callback::SignedSignal | Callback::Unsigned | Callback::WrongSignature)
+            Input::Callback(
+                Callback::SignedHint | Callback::SignedSignal | Callback::Unsigned | Callback::WrongSignature,
+            )
             | Input::Tick
             | Input::Granted
             | Input::Hint(_)
