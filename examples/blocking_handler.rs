@@ -9,6 +9,7 @@ use idv_core::http::Headers;
 use idv_core::provider::Provider;
 use idv_core::receipt::{Answer, Policy};
 use idv_core::secret::Secret;
+use idv_core::session::EvidencePolicy;
 use idv_core::shufti;
 use idv_core::store::{Journal, MemoryStore};
 use idv_core::time::Instant;
@@ -94,7 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let secret = Secret::new(env::var("IDV_SHUFTI_SECRET_KEY")?);
     let account = shufti::Account::builder("unused-when-receiving", secret).build()?;
     let policy = Policy::builder(account.callback_body_cap()).build()?;
-    let endpoint = Endpoint { provider: Arc::new(account), policy };
+    let endpoint = Endpoint { provider: Arc::new(account), policy, evidence: EvidencePolicy::ConfirmByPull };
     let store = MemoryStore::new(1_000, 16 << 20);
     let mut receiver = Receiver { endpoint, store, started: Clock::now(), last_op: 0 };
 

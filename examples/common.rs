@@ -4,6 +4,7 @@ use idv_core::engine::Endpoint;
 use idv_core::provider::Provider;
 use idv_core::receipt::Policy;
 use idv_core::secret::Secret;
+use idv_core::session::EvidencePolicy;
 use idv_core::shufti;
 use idv_host::{AnyStore, Delivered, Intake, IntakeBounds, SharedMemory, SystemClock};
 use std::env;
@@ -16,7 +17,7 @@ pub(crate) fn endpoint() -> Result<Endpoint, Box<dyn Error>> {
     let secret = Secret::new(env::var("IDV_SHUFTI_SECRET_KEY")?);
     let account = shufti::Account::builder("unused-when-receiving", secret).build()?;
     let policy = Policy::builder(account.callback_body_cap()).build()?;
-    Ok(Endpoint { provider: Arc::new(account), policy })
+    Ok(Endpoint { provider: Arc::new(account), policy, evidence: EvidencePolicy::ConfirmByPull })
 }
 
 /// An intake: it checks callbacks, records them, and only then answers 200. Here belongs the store that your application has anyway.

@@ -45,6 +45,13 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Reads a complete callback body that was `checked`.
     fn read_callback(&self, body: &[u8], checked: &Checked) -> CallbackReading;
 
+    /// The same where no callback is evidence (R2, confirm by pull): what would be [`Callback::Signed`] is [`Callback::SignedHint`], and
+    /// all else must be as [`Provider::read_callback`] says. A provider that signs saves the digest of the content here.
+    fn read_hint(&self, body: &[u8], checked: &Checked) -> CallbackReading {
+        let reading = self.read_callback(body, checked);
+        CallbackReading { callback: reading.callback.hint(), ..reading }
+    }
+
     /// The provider's own words and reasons in a body that reports a verdict, for handing over.
     ///
     /// # Errors

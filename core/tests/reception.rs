@@ -9,6 +9,7 @@ use idv_core::machine::Next;
 use idv_core::provider::{Authenticity, Provider};
 use idv_core::receipt::{Answer, Policy};
 use idv_core::secret::Secret;
+use idv_core::session::EvidencePolicy;
 use idv_core::shufti;
 use idv_core::shufti::signature::{Rule, sign};
 use idv_core::store::{CommitReceipt, MemoryStore};
@@ -22,8 +23,13 @@ const CAP: u64 = 3_000_000;
 const ACCEPTED: &[u8] = br#"{"reference":"kyc-1","event":"verification.accepted"}"#;
 const JSON: (&str, &[u8]) = ("Content-Type", b"application/json");
 
+/// One that reads what is signed as evidence.
 fn endpoint(provider: impl Provider + 'static) -> Endpoint {
-    Endpoint { provider: Arc::new(provider), policy: Policy::builder(CAP).build().unwrap() }
+    Endpoint {
+        provider: Arc::new(provider),
+        policy: Policy::builder(CAP).build().unwrap(),
+        evidence: EvidencePolicy::TrustSigned,
+    }
 }
 
 fn shufti() -> Endpoint {
@@ -162,9 +168,10 @@ proptest! {
         filling in prop_oneof![0..200_usize, Just(1_100_000)],
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
         announces in any::<bool>(),
+        evidence in prop::sample::select(vec![EvidencePolicy::ConfirmByPull, EvidencePolicy::TrustSigned]),
         script in prop::collection::vec((0..8_u8, prop_oneof![9 => 0..20_u32, 1 => 0..3_000_u32]), 4..40),
     ) {
-        let endpoint = kind.endpoint();
+        let endpoint = Endpoint { evidence, ..kind.endpoint() };
         let deadline = START.after(endpoint.policy.answer_within());
         let (signature, body) = kind.request(filling);
         let length = body.len().to_string();
@@ -253,7 +260,10 @@ proptest! {
         if let [(position, callback)] = recorded[..] {
             prop_assert_eq!(position, Some(1));
             match kind {
-                Kind::Signed => prop_assert!(matches!(callback, Callback::Signed(_))),
+                Kind::Signed => {
+                    prop_assert_eq!(callback.hint(), Callback::SignedHint);
+                    prop_assert_eq!(callback == Callback::SignedHint, evidence == EvidencePolicy::ConfirmByPull);
+                }
                 Kind::SignedUnreadable => prop_assert_eq!(callback, Callback::SignedSignal),
                 Kind::Unsigned => prop_assert_eq!(callback, Callback::Unsigned),
                 Kind::WronglySigned | Kind::NotSigned | Kind::UnsignedUnreadable => panic!("{kind:?} was recorded"),

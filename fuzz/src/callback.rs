@@ -2,7 +2,7 @@
 
 use crate::codec::{discreet, place_is_inside};
 use crate::message::{BEARER, Message, OLD_SECRET, SECRET, valid_signatures};
-use idv_core::evidence::{Callback, Outcome};
+use idv_core::evidence::{Callback, Evidence, Outcome};
 use idv_core::http::{Answer, Headers};
 use idv_core::json::Body;
 use idv_core::machine::{Cx, Disposition, Machine, Next};
@@ -65,6 +65,11 @@ fn one_account(message: &Message<'_>, account: &dyn Provider, promise: Promise) 
     }
     let reading = account.read_callback(message.body, &checked);
     assert_eq!(reading, account.read_callback(message.body, &checked), "G8: reading twice gives the same");
+    assert_eq!(
+        CallbackReading { callback: reading.callback.hint(), ..reading.clone() },
+        account.read_hint(message.body, &checked),
+        "R2: the hint leaves out the report and nothing else"
+    );
     reading_is_right(message, account, headers, &checked, &reading);
     answer_is_right(message, account, &checked, &reading);
 }
@@ -127,9 +132,8 @@ fn reading_is_right(
     checked: &Checked,
     reading: &CallbackReading,
 ) {
-    let is_evidence = matches!(reading.callback, Callback::Signed(_) | Callback::SignedSignal);
     assert!(
-        !is_evidence || checked.authenticity == Authenticity::Signed,
+        reading.callback.evidence() == Evidence::Unsigned || checked.authenticity == Authenticity::Signed,
         "G4: evidence that nobody vouches for"
     );
     if let Some(unreadable) = &reading.unreadable {
@@ -200,10 +204,7 @@ fn answer_is_right(
                     assert!(store.record(position).is_some() && !duplicate, "applied without a record");
                 }
                 Action::Hint(callback) => {
-                    assert!(
-                        !matches!(callback, Callback::Signed(_) | Callback::SignedSignal),
-                        "a hint is no evidence"
-                    );
+                    assert_eq!(callback.evidence(), Evidence::Unsigned, "a hint is no evidence");
                     hints += 1;
                 }
             }

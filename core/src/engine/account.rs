@@ -67,7 +67,8 @@ impl Account {
     /// Where this account's callbacks arrive.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint { provider: Arc::clone(&self.provider), policy: self.receipt }
+        let evidence = self.policy.session.evidence;
+        Endpoint { provider: Arc::clone(&self.provider), policy: self.receipt, evidence }
     }
 }
 

@@ -26,6 +26,7 @@
 //! use idv_core::http::Headers;
 //! use idv_core::provider::Provider;
 //! use idv_core::receipt::{Answer, Policy};
+//! use idv_core::session::EvidencePolicy;
 //! use idv_core::shufti;
 //! use idv_core::store::MemoryStore;
 //! use idv_core::time::Instant;
@@ -58,7 +59,8 @@
 //!
 //! let account = shufti::Account::builder("client", "secret".into()).build()?;
 //! let policy = Policy::builder(account.callback_body_cap()).build()?;
-//! let endpoint = Endpoint { provider: Arc::new(account), policy };
+//! let evidence = EvidencePolicy::ConfirmByPull;
+//! let endpoint = Endpoint { provider: Arc::new(account), policy, evidence };
 //! let mut store = MemoryStore::new(1_000, 16 << 20);
 //!
 //! let body = br#"{"reference":"kyc-1","event":"verification.accepted"}"#;
@@ -77,6 +79,7 @@ use crate::lifecycle;
 use crate::machine::{Cx, Machine, Next};
 use crate::provider::{Authenticity, CallbackCheck, CallbackReading, Checked, Provider, Unreadable};
 use crate::receipt::{self, Answer, Input, Policy, Receipt};
+use crate::session::EvidencePolicy;
 use crate::store::{AsyncJournal, CommitReceipt, Journal, Record};
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -93,6 +96,9 @@ pub struct Endpoint {
     pub provider: Arc<dyn Provider>,
     /// The rules they are answered by.
     pub policy: Policy,
+    /// What a signed one is to the account's sessions. Where it is no evidence (confirm by pull) its content is not digested, which is most
+    /// of the work of reading it.
+    pub evidence: EvidencePolicy,
 }
 
 /// What must be done for a callback; see the module's documentation.
@@ -175,10 +181,10 @@ impl Reception {
         if let Stage::Arriving { check, body } = &mut self.stage
             && let Some(check) = check.take()
         {
-            let (body, provider) = (core::mem::take(&mut body.bytes), Arc::clone(&self.endpoint.provider));
+            let (body, endpoint) = (core::mem::take(&mut body.bytes), self.endpoint.clone());
             self.stage = Stage::Examining { gone: false };
             let op = self.op;
-            todo.push(Action::Examine(Examine { op, provider, check, body, received_unix_ms: unix_ms }));
+            todo.push(Action::Examine(Examine { op, endpoint, check, body, received_unix_ms: unix_ms }));
         }
         todo
     }
@@ -347,7 +353,7 @@ impl Buffer {
 /// A body to be hashed and read.
 pub struct Examine {
     op: u64,
-    provider: Arc<dyn Provider>,
+    endpoint: Endpoint,
     check: Box<dyn CallbackCheck>,
     body: Zeroizing<Vec<u8>>,
     received_unix_ms: u64,
@@ -363,10 +369,14 @@ impl Examine {
     /// Finds out who vouches for the body and what it says.
     #[must_use]
     pub fn perform(self) -> Examined {
-        let Self { op, provider, mut check, body, received_unix_ms } = self;
+        let Self { op, endpoint: Endpoint { provider, evidence, .. }, mut check, body, received_unix_ms } =
+            self;
         check.update(&body);
         let checked = check.finish();
-        let reading = provider.read_callback(&body, &checked);
+        let reading = match evidence {
+            EvidencePolicy::ConfirmByPull => provider.read_hint(&body, &checked),
+            EvidencePolicy::TrustSigned => provider.read_callback(&body, &checked),
+        };
         let remark = remark(&checked, &reading);
         let (provider, body) = (provider.name(), Arc::new(body));
         let payload = Payload { provider, body, checked, reading, remark, received_unix_ms };

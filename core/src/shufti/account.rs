@@ -255,6 +255,10 @@ impl Provider for Account {
         Box::new(self.verifier.begin(headers))
     }
 
+    fn read_hint(&self, body: &[u8], checked: &Checked) -> CallbackReading {
+        reading::read_hint(body, checked)
+    }
+
     fn read_callback(&self, body: &[u8], checked: &Checked) -> CallbackReading {
         reading::read_callback(body, checked)
     }

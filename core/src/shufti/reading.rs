@@ -183,9 +183,24 @@ pub fn read_token(verifier: &Verifier, answer: &Answer<'_>, unix_now: Option<u64
 pub fn read_callback(body: &[u8], checked: &Checked) -> CallbackReading {
     let body = Body::new(body);
     let document = Document::read(&body);
+    let mut reading = hint(&document, checked);
+    if reading.callback == Callback::SignedHint {
+        let verdict = document.event().and_then(Event::verdict);
+        reading.callback = Callback::Signed(Report { verdict, content: document.content() });
+    }
+    reading
+}
+
+/// The same where no callback is evidence: what a signed one states is not digested.
+#[must_use]
+pub fn read_hint(body: &[u8], checked: &Checked) -> CallbackReading {
+    hint(&Document::read(&Body::new(body)), checked)
+}
+
+fn hint(document: &Document<'_>, checked: &Checked) -> CallbackReading {
     let id = document.reference();
     let word = document.event_word();
-    let event = document.event();
+    let event = word.as_deref().and_then(Event::parse);
     let unreadable = document.unreadable().cloned().or_else(|| {
         let problem = "`reference` is missing or empty, expected the verification's id".to_owned();
         id.is_none().then_some(Unreadable { line: 0, column: 0, problem })
@@ -198,9 +213,7 @@ pub fn read_callback(body: &[u8], checked: &Checked) -> CallbackReading {
         {
             Callback::SignedSignal
         }
-        Authenticity::Signed => {
-            Callback::Signed(Report { verdict: event.and_then(Event::verdict), content: document.content() })
-        }
+        Authenticity::Signed => Callback::SignedHint,
     };
     let described = |event: Event| SHUFTI.row(event.row()).is_some_and(|row| row.allows(Channel::Callback));
     let deviation = match (word.is_some(), event) {

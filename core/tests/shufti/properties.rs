@@ -4,7 +4,8 @@ use super::{account, content, pull, signed_callback};
 use idv_core::evidence::{Callback, Outcome, Report, Verdict};
 use idv_core::http::{Answer, Headers};
 use idv_core::json::Body;
-use idv_core::provider::Provider;
+use idv_core::provider::{Authenticity, CallbackReading, Checked, Provider};
+use idv_core::shufti::Event;
 use idv_core::shufti::answers::Document;
 use proptest::prelude::*;
 
@@ -50,7 +51,70 @@ const MEMBERS: [&str; 17] = [
     "unheard_of",
 ];
 
+/// Members that a hint is made of, in the many ways they can come, and one that it leaves out.
+fn any_member() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "reference",
+        "event",
+        "ref\\u0065rence",
+        "\\u0065vent",
+        "verification_data",
+        "",
+        "\\ud800",
+    ]);
+    let value = prop_oneof![
+        any_json(),
+        prop::sample::select(Event::ALL.to_vec()).prop_map(|event| format!("\"{}\"", event.as_str())),
+        Just("\"verification\\u002eaccepted\"".to_owned()),
+        Just("\"r-1\"".to_owned()),
+    ];
+    let space = || prop::sample::select(vec!["", " ", "\r\n\t"]);
+    (space(), name, space(), value)
+        .prop_map(|(before, name, after, value)| format!("{before}\"{name}\"{after}:{before}{value}{after}"))
+}
+
+/// A body as it comes: with a byte order mark, cut off, or with any bytes in it.
+fn any_body() -> impl Strategy<Value = Vec<u8>> {
+    let object =
+        prop::collection::vec(any_member(), 0..6).prop_map(|members| format!("{{{}}}", members.join(",")));
+    let index = any::<prop::sample::Index>;
+    let damage = prop_oneof![
+        Just(Vec::new()),
+        prop::collection::vec(any::<u8>(), 1..3),
+        Just(b"\"".to_vec()),
+        Just(b"[".repeat(200))
+    ];
+    (any::<bool>(), object, index(), 0..3_usize, damage, prop::option::weighted(0.3, index())).prop_map(
+        |(marked, object, at, taken_out, put_in, cut)| {
+            let mut body = object.into_bytes();
+            let at = at.index(body.len());
+            if !put_in.is_empty() {
+                body.splice(at..body.len().min(at + taken_out), put_in);
+            }
+            if let Some(cut) = cut {
+                body.truncate(cut.index(body.len() + 1));
+            }
+            if marked { [b"\xEF\xBB\xBF", &body[..]].concat() } else { body }
+        },
+    )
+}
+
 proptest! {
+    /// R2: the hint leaves out what a signed body states. R19: whatever cannot be read is the same to both.
+    #[test]
+    fn r19_the_hint_of_any_body_is_what_is_read_of_it_without_its_report(
+        body in any_body(),
+        authenticity in prop::sample::select(vec![
+            Authenticity::Signed, Authenticity::Signed, Authenticity::Unsigned, Authenticity::Wrong, Authenticity::Missing,
+        ]),
+    ) {
+        let checked = Checked { authenticity, digest: [0; 32], remark: None };
+        let (read, hint) = (account().read_callback(&body, &checked), account().read_hint(&body, &checked));
+        let is_report = matches!(read.callback, Callback::Signed(_));
+        prop_assert_eq!(hint.callback == Callback::SignedHint, is_report);
+        prop_assert_eq!(hint, CallbackReading { callback: read.callback.hint(), ..read });
+    }
+
     #[test]
     fn r19_wrong_types_anywhere_keep_id_and_event(values in prop::collection::vec(any_json(), MEMBERS.len())) {
         let mut body = String::from(r#"{"reference":"r-1","event":"verification.accepted""#);

@@ -15,6 +15,7 @@ use idv_core::machine::{Cx, Disposition, Machine, Next};
 use idv_core::provider::{Authenticity, Provider};
 use idv_core::receipt;
 use idv_core::secret::Secret;
+use idv_core::session::EvidencePolicy;
 use idv_core::shufti::Account;
 use idv_core::store::MemoryStore;
 use idv_core::time::{Instant, Span};
@@ -159,7 +160,8 @@ fn verification() -> Option<()> {
 fn callback() -> Option<()> {
     let account = account()?;
     let policy = receipt::Policy::builder(account.callback_body_cap()).build().ok()?;
-    let (now, endpoint) = (Instant::from_millis(1_000), Endpoint { provider: Arc::new(account), policy });
+    let endpoint = Endpoint { provider: Arc::new(account), policy, evidence: EvidencePolicy::ConfirmByPull };
+    let now = Instant::from_millis(1_000);
     let (mut store, mut arrived) = (MemoryStore::new(4, 1 << 16), None);
     let mut reception = Reception::begin(endpoint, 1, now);
     let mut todo = reception.head(now, "POST", Headers(&[("Signature", AFTER.as_bytes())]));

@@ -5,6 +5,7 @@ use idv_core::evidence::Callback;
 use idv_core::provider::Provider;
 use idv_core::receipt::Policy;
 use idv_core::secret::Secret;
+use idv_core::session::EvidencePolicy;
 use idv_core::shufti::signature::{Rule, sign};
 use idv_core::store::{
     Commit, Journal, MemoryStore, Record, Recorded, Save, Saved, SavedSession, Sessions, TooLarge,
@@ -104,7 +105,7 @@ pub fn endpoint(provider: impl Provider + 'static, answer_within: Span) -> Endpo
         .provider_waits(answer_within.plus(Span::millis(500)))
         .build()
         .unwrap();
-    Endpoint { provider: Arc::new(provider), policy }
+    Endpoint { provider: Arc::new(provider), policy, evidence: EvidencePolicy::TrustSigned }
 }
 
 impl World {
