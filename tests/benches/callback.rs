@@ -35,9 +35,14 @@ fn main() {
         &format!("a signed callback of {} bytes (target: verify and read ≤ 2 × the hash)", BODY.len()),
         &mut [
             Candidate::new("SHA-256 over the same bytes", || Sha256::digest(BODY)),
-            Candidate::new("verify and read", || account.read_callback(BODY, &verify())),
+            Candidate::new("verify and read as a hint (confirm by pull)", || {
+                account.read_hint(BODY, &verify())
+            }),
+            Candidate::new("verify and read as evidence (trust signed)", || {
+                account.read_callback(BODY, &verify())
+            }),
             Candidate::new("verify", verify),
-            Candidate::new("read", || account.read_callback(BODY, &checked)),
+            Candidate::new("read as a hint", || account.read_hint(BODY, &checked)),
             Candidate::new("serde_json::Value, unverified", || {
                 serde_json::from_slice::<serde_json::Value>(BODY)
             }),
