@@ -2,5 +2,9 @@
 //! still read. `IDV_TRACES=1000000 cargo test --release -p idv-tests --test replay` makes a million random traces.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod golden;
+mod held;
 mod random;
+mod sessions;
+mod traces;
 mod world;

@@ -3,7 +3,7 @@
 use crate::world::{Dice, Log, PROVIDERS, World};
 use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
 use idv_core::fleet::trace::{Entry, Head, Input, Known, Recording, Redaction, Replay};
-use idv_core::fleet::{FleetPolicy, Key};
+use idv_core::fleet::{FleetPolicy, Key, UnknownPolicy};
 use idv_core::poller::Class;
 use idv_core::rules::Rules;
 use idv_core::session::{End, EvidencePolicy};
@@ -17,6 +17,11 @@ use std::sync::{Arc, Mutex};
 const IDS: [&str; 4] = ["v-1", "v-2", "v-3", ""];
 const ALIASES: [&str; 2] = ["person", "v-2"];
 const MOST_INPUTS: usize = 64;
+const POLICY: FleetPolicy = FleetPolicy {
+    sessions: 16,
+    tombstones: 8,
+    unknown: UnknownPolicy { count: 4, bytes: 4_000, age: Span::mins(5) },
+};
 
 /// How many traces: a few thousand, or what `IDV_TRACES` says.
 fn traces() -> u64 {
@@ -142,6 +147,14 @@ fn input(world: &mut World) -> Input<'static> {
         }
         86 => Input::ListeningHadAGap,
         87 => Input::CredentialsReplaced { at, account },
+        88 if world.dice.below(2) == 0 => {
+            let outcome = if world.dice.below(2) == 0 {
+                Outcome::Refused
+            } else {
+                Outcome::Failed(fault(&mut world.dice))
+            };
+            Input::Heed { at, account, generation: world.dice.below(3) as u32, outcome }
+        }
         88 => Input::TokenReceived { at, account, op: world.dice.below(4) as u32, ttl: None },
         _ => {
             let Some(key) = key else { return run };
@@ -317,23 +330,31 @@ fn g9_resumes(seed: u64, at: usize, world: &World, resumed: &mut Resumed) {
     }
 }
 
-fn trace(seed: u64, resumed: &mut Resumed) {
+/// A random trace, looked at after every input.
+pub(crate) fn each_state(seed: u64, look: &mut dyn FnMut(&World)) -> World {
     let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
     let accounts = accounts(&mut dice);
-    let policy = FleetPolicy { sessions: 16, tombstones: 8, ..FleetPolicy::default() };
-    let mut world = World::new(policy, &accounts, dice.roll());
+    let mut world = World::new(POLICY, &accounts, dice.roll());
     world.now = Instant::from_millis(1 + dice.roll() % 100_000_000);
-    let inputs = 1 + dice.below(MOST_INPUTS);
-    for at in 0..inputs {
+    for _ in 0..1 + dice.below(MOST_INPUTS) {
         pass(&mut world);
         let input = input(&mut world);
         world.feed(input);
         // Without what was recorded, which nobody needs there.
         let entries = world.entries.take();
-        g9_resumes(seed, at, &world, resumed);
+        look(&world);
         world.entries = entries;
     }
-    g8_replays(seed, &world.entries.unwrap(), policy);
+    world
+}
+
+fn trace(seed: u64, resumed: &mut Resumed) {
+    let mut at = 0;
+    let world = each_state(seed, &mut |world| {
+        g9_resumes(seed, at, world, resumed);
+        at += 1;
+    });
+    g8_replays(seed, &world.entries.unwrap(), POLICY);
 }
 
 #[test]

@@ -258,7 +258,7 @@ impl World {
     /// A process that died here: what another makes of what the store holds, `downtime` later and on a clock of its own.
     pub(crate) fn crashed(&self, downtime: Span) -> Self {
         let saved_unix_ms = 1_700_000_000_000;
-        let mut next = Self::new(FleetPolicy::default(), &self.accounts, self.dice.0 ^ 0xc0ff_ee);
+        let mut next = Self::new(FleetPolicy::default(), &self.accounts, self.dice.0 ^ 0x00c0_ffee);
         next.entries = None;
         next.now = Instant::from_millis(777);
         next.truth = self.truth.clone();
