@@ -379,6 +379,7 @@ fn fault_words(fault: Fault) -> String {
 fn callback_words(callback: Callback) -> String {
     match callback {
         Callback::Signed(report) => format!("signed: {}", state(report)),
+        Callback::SignedHint => "signed".to_owned(),
         Callback::SignedSignal => "signed: something changed".to_owned(),
         Callback::Unsigned => "unsigned".to_owned(),
         Callback::WrongSignature => "wrong signature".to_owned(),

@@ -133,7 +133,7 @@ fn input(world: &mut World) -> Input<'static> {
             let truth = world.truth.get(&*id).copied();
             let callback = match (world.dice.below(4), truth) {
                 (0, Some(report)) => Callback::Signed(report),
-                (1, _) => Callback::SignedSignal,
+                (1, _) => world.dice.one(&[Callback::SignedSignal, Callback::SignedHint]),
                 (2, _) => Callback::WrongSignature,
                 _ => Callback::Unsigned,
             };
