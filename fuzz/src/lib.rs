@@ -12,13 +12,14 @@ pub mod shareid;
 pub mod shufti;
 pub mod signature;
 pub mod snapshot;
+pub mod trace;
 pub mod tree;
 
 /// What holds of any bytes; panics where it does not.
 pub type Property = fn(&[u8]);
 
 /// The name of every target, with its property.
-pub const TARGETS: [(&str, Property); 7] = [
+pub const TARGETS: [(&str, Property); 8] = [
     ("callback", callback::holds),
     ("shufti", shufti::holds),
     ("shareid", shareid::holds),
@@ -26,4 +27,5 @@ pub const TARGETS: [(&str, Property); 7] = [
     ("session", session::holds),
     ("signature", signature::holds),
     ("snapshot", snapshot::holds),
+    ("trace", trace::holds),
 ];

@@ -60,6 +60,7 @@ hold! {
     g1_g2_g3_g6_g7_sessions_hold: "session",
     g4_signatures_hold: "signature",
     g9_snapshots_hold: "snapshot",
+    g8_traces_hold: "trace",
 }
 
 #[test]
