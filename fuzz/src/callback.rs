@@ -1,5 +1,7 @@
 //! A callback, from the bytes of its head and body to its answer and to what a session hears of it.
 
+mod reception;
+
 use crate::codec::{discreet, place_is_inside};
 use crate::message::{BEARER, Message, OLD_SECRET, SECRET, valid_signatures};
 use idv_core::evidence::{Callback, Evidence, Outcome};
@@ -10,10 +12,11 @@ use idv_core::provider::{Authenticity, CallbackReading, Checked, Provider};
 use idv_core::receipt::{Action, Input, Policy, Receipt};
 use idv_core::secret::Secret;
 use idv_core::shareid::{self, Flow};
-use idv_core::shufti::{self, signature::Rule};
+use idv_core::shufti::{self, contract, signature::Rule};
 use idv_core::store::{CommitReceipt, MemoryStore, Record};
 use idv_core::time::{Instant, Span};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Runs the message past every kind of account.
 ///
@@ -25,19 +28,20 @@ pub fn holds(input: &[u8]) {
         let account = shufti::Account::builder("client", Secret::from(SECRET))
             .also_accept(Secret::from(OLD_SECRET))
             .rule(rule)
+            .callback_body_cap(if rule == Rule::Before { SMALL_CAP } else { contract::CALLBACK_BODY_CAP })
             .build()
             .expect("the account is in order");
-        one_account(&message, &account, Promise::Signature(rule));
+        one_account(&message, Arc::new(account), Promise::Signature(rule));
     }
     for flow in [Flow::Authenticate, Flow::Onboarding] {
         let account = || {
             shareid::Account::new("https://shareid.example", flow, Secret::from("hash"), Secret::from("key"))
                 .expect("the account is in order")
         };
-        one_account(&message, &account(), Promise::Nothing);
+        one_account(&message, Arc::new(account().with_callback_body_cap(SMALL_CAP)), Promise::Nothing);
         let with_bearer =
             account().with_callback_bearer(Secret::from(BEARER)).expect("the bearer is in order");
-        one_account(&message, &with_bearer, Promise::Bearer);
+        one_account(&message, Arc::new(with_bearer), Promise::Bearer);
     }
 }
 
@@ -48,7 +52,11 @@ enum Promise {
     Nothing,
 }
 
-fn one_account(message: &Message<'_>, account: &dyn Provider, promise: Promise) {
+/// A cap that inputs reach.
+const SMALL_CAP: u64 = 300;
+
+fn one_account(message: &Message<'_>, shared: Arc<dyn Provider>, promise: Promise) {
+    let account = &*shared;
     let fields: Vec<(&str, &[u8])> =
         message.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let headers = Headers(&fields);
@@ -72,6 +80,8 @@ fn one_account(message: &Message<'_>, account: &dyn Provider, promise: Promise) 
     );
     reading_is_right(message, account, headers, &checked, &reading);
     answer_is_right(message, account, &checked, &reading);
+    let expected = expected_status(message, account, &checked, &reading);
+    reception::goes_its_way(message, &shared, &checked, expected);
 }
 
 fn check<'a>(

@@ -1,15 +1,15 @@
 //! The form of a seed: an HTTP request as one would write it down.
 //!
 //! ```text
-//! POST application/json 7,100
+//! POST application/json 7,100 3
 //! Signature: {after}
 //! x-any: other
 //!
 //! {"reference":"kyc-1","event":"verification.accepted"}
 //! ```
 //!
-//! First the method, the media type and the lengths of the chunks that the body arrives in; then header fields; after an empty line the
-//! body, raw. `{before}` and `{after}` as the value of a header field become the signature that either rule gives this body under the
+//! First the method, the media type, the lengths of the chunks that the body arrives in, and before which of the things that its receiver
+//! is told something goes wrong; then header fields; after an empty line the body, raw. `{before}` and `{after}` as the value of a header field become the signature that either rule gives this body under the
 //! present secret, `{old}` the newer rule's under the secret it replaced, and `{bearer}` the agreed bearer: no fuzzer finds those by itself.
 
 use idv_core::shufti::signature::Rule;
@@ -32,6 +32,8 @@ pub struct Message<'a> {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: &'a [u8],
+    /// What goes wrong on its way, and when.
+    pub disturbance: usize,
     chunks: Vec<usize>,
 }
 
@@ -51,7 +53,7 @@ impl<'a> Message<'a> {
         let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
         let mut words = first.split(' ');
         let mut word = || words.next().unwrap_or_default().to_owned();
-        let (method, media_type, chunks) = (word(), word(), word());
+        let (method, media_type, chunks, disturbance) = (word(), word(), word(), word());
         let headers = lines
             .filter_map(|line| split_at_byte(line, b':'))
             .map(|(name, value)| {
@@ -59,7 +61,8 @@ impl<'a> Message<'a> {
             })
             .collect();
         let chunks = chunks.split(',').filter_map(|length| length.parse().ok()).collect();
-        Self { method, media_type, headers, body, chunks }
+        let disturbance = disturbance.parse::<u8>().map_or(0, usize::from);
+        Self { method, media_type, headers, body, disturbance, chunks }
     }
 
     /// The body in the chunks that the message asks for; what they leave over comes last.
