@@ -9,7 +9,7 @@ impl Host {
     pub(in super::super) fn everybody_answers(&mut self) {
         self.is_final = true;
         self.run();
-        for _ in 0..60 {
+        for round in 0..2_000 {
             while let Some(pull) = self.pulls.pop() {
                 let truth = self.verifications[pull.verification].truth();
                 self.complete(pull, Outcome::Report(truth));
@@ -27,7 +27,9 @@ impl Host {
             let owes_nothing = self.pulls.is_empty()
                 && self.hand_overs.is_empty()
                 && self.accounts.iter().all(|account| account.requests.is_empty());
-            if owes_nothing && !self.advance_to_wake() {
+            // Long enough for routine pulls, and until no hint waits for its answer behind a back-off or a door.
+            let is_enough = round >= 60 && !self.is_anything_demanded();
+            if owes_nothing && (is_enough || !self.advance_to_wake()) {
                 break;
             }
         }
@@ -51,6 +53,12 @@ impl Host {
                 assert!(track.confirmed, "G1: the last revision of {} is not confirmed", verification.id);
             }
         }
+    }
+
+    fn is_anything_demanded(&self) -> bool {
+        let mut sessions =
+            self.verifications.iter().filter_map(|it| self.fleet.session(it.session.as_ref()?.key));
+        sessions.any(|session| session.end().is_none() && session.poller().is_demanded())
     }
 
     /// G6: nobody answers any more, and yet every session without a settling verdict comes to its end.
