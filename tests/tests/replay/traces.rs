@@ -124,7 +124,7 @@ fn crash() -> World {
 /// Callbacks before anybody opened what they name, after it, twice, forged, and under another id.
 fn callbacks() -> World {
     let mut world = world(&[("shareid", SHAREID)]);
-    for told in [Callback::Unsigned, Callback::SignedSignal, Callback::WrongSignature] {
+    for told in [Callback::Unsigned, Callback::SignedHint, Callback::SignedSignal, Callback::WrongSignature] {
         callback(&mut world, "early-1", told);
     }
     callback(&mut world, "never-1", Callback::Unsigned);

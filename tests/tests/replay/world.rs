@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) hand_overs: Vec<(Key, u32)>,
     pub(crate) truth: BTreeMap<String, Report>,
     pub(crate) stored: BTreeMap<Key, Kept>,
+    /// What it held of each before that.
+    pub(crate) stored_before: BTreeMap<Key, Kept>,
     pub(crate) logs: BTreeMap<Key, Log>,
     pub(crate) ends: BTreeMap<Key, End>,
     pub(crate) accounts: Vec<(&'static str, Rules)>,
@@ -87,6 +89,7 @@ impl World {
             hand_overs: Vec::new(),
             truth: BTreeMap::new(),
             stored: BTreeMap::new(),
+            stored_before: BTreeMap::new(),
             logs: BTreeMap::new(),
             ends: BTreeMap::new(),
             accounts: accounts.to_vec(),
@@ -166,8 +169,10 @@ impl World {
                     return;
                 };
                 let alias = fleet.alias(key).map(str::to_owned);
-                self.stored
-                    .insert(key, Kept { account, id: id.to_owned(), alias, session: *session, version });
+                let kept = Kept { account, id: id.to_owned(), alias, session: *session, version };
+                if let Some(before) = self.stored.insert(key, kept) {
+                    self.stored_before.insert(key, before);
+                }
             }
             Action::Pull { key, op, generation, .. } => {
                 let truth = fleet.id(key).and_then(|id| self.truth.get(id)).copied();
