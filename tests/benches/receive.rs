@@ -11,7 +11,7 @@ use idv_core::engine::Account;
 use idv_core::secret::Secret;
 use idv_core::shufti::{self, signature};
 use idv_core::store::MemoryStore;
-use idv_host::{AnyStore, Intake, IntakeBounds, SharedMemory, SystemClock};
+use idv_host::{AnyStore, Delivered, Intake, IntakeBounds, SharedMemory, SystemClock};
 use idv_listener::{Callbacks, Config, Handle, Handler, Reply, Request, Server};
 use ratio::{Candidate, compare};
 use rustix::time::{ClockId, clock_gettime};
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Arc::new(SystemClock::new()),
         AnyStore::new(store.clone()),
         IntakeBounds::default(),
-        |delivered| drop(delivered),
+        |delivered: Delivered| drop(delivered),
         |_| {},
     );
     let callbacks = Callbacks::new(intake, vec![(PATH.to_owned(), account.endpoint())]);
