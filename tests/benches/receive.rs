@@ -4,6 +4,8 @@
 //!
 //! `cargo bench -p idv-tests --bench receive`
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark may fail by a panic")]
+
 mod ratio;
 
 use http::StatusCode;
