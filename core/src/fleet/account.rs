@@ -11,7 +11,7 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// A provider's limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DoorPolicy {
     /// The most calls per window.
     pub budget: budget::Policy,
@@ -28,7 +28,7 @@ impl DoorPolicy {
 }
 
 /// The rules of an account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct AccountPolicy {
     /// The provider's name; with an id it names a verification.
     pub provider: &'static str,
@@ -38,7 +38,7 @@ pub struct AccountPolicy {
     pub session: session::Policy,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Door {
     policy: DoorPolicy,
     budget: Budget,
@@ -91,6 +91,10 @@ impl Door {
         }
     }
 
+    pub(super) fn map_times(&mut self, f: impl FnMut(Instant) -> Instant) {
+        self.budget.map_times(f);
+    }
+
     pub(super) const fn interval(&self) -> Span {
         self.policy.budget.interval()
     }
@@ -127,7 +131,7 @@ impl Door {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Account {
     pub(super) policy: AccountPolicy,
     pub(super) door: u32,

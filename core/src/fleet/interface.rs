@@ -175,7 +175,7 @@ impl fmt::Display for OpenError {
 impl core::error::Error for OpenError {}
 
 /// The bounds of a fleet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct FleetPolicy {
     /// The most sessions, tombstones included.
     pub sessions: u32,

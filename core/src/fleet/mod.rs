@@ -37,7 +37,7 @@ use crate::evidence::{Callback, Fault, FaultKind, Outcome, Report};
 use crate::machine::{Cx, Disposition, Machine, Next};
 use crate::poller::Class;
 use crate::session::{self, Session};
-use crate::time::Span;
+use crate::time::{Instant, Span};
 use crate::token;
 use account::{Account, Door};
 use alloc::collections::BTreeMap;
@@ -48,7 +48,7 @@ use timers::Timers;
 use unknown::Unknown;
 
 /// An id as the fleet compares it: the first 128 bits of the SHA-256 of provider and id, so that long ids cost no more than short ones.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct IdKey([u8; 16]);
 
 impl IdKey {
@@ -67,7 +67,10 @@ impl IdKey {
 pub const MOST_SHARING: usize = 16;
 
 /// Many sessions. See the module's text.
-#[derive(Clone, Debug)]
+///
+/// A value like every machine: a copy that is told the same does the same and stays equal (G8). Two fleets may behave alike and not be
+/// equal, since what they went through before shows in their order of timers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fleet {
     policy: FleetPolicy,
     doors: Vec<Door>,
@@ -412,6 +415,21 @@ impl Fleet {
                 self.remove(key);
                 Disposition::Applied
             }
+        }
+    }
+
+    /// Rewrites every moment that it holds, to move it to another clock, as [`Machine::map_times`] does.
+    pub fn map_times(&mut self, mut f: impl FnMut(Instant) -> Instant) {
+        for door in &mut self.doors {
+            door.map_times(&mut f);
+        }
+        for account in &mut self.accounts {
+            account.token.map_times(&mut f);
+        }
+        self.sessions.map_times(&mut f);
+        self.timers.map_times(&mut f);
+        for ring in self.unknown.values_mut() {
+            ring.map_times(&mut f);
         }
     }
 

@@ -1,13 +1,15 @@
 //! The sessions themselves: slots, ids, and the graves of those that have ended (R8).
 
 use super::{IdKey, Key, index};
+use crate::machine::Machine;
 use crate::poller::Class;
 use crate::session::Session;
+use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Live {
     pub(super) session: Session,
     pub(super) account: u32,
@@ -37,13 +39,13 @@ impl Live {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Slot {
     generation: u32,
     live: Option<Live>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Sessions {
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -84,6 +86,12 @@ impl Sessions {
     pub(super) fn in_slot(&self, index: u32) -> Option<Option<Key>> {
         let slot = self.slots.get(index as usize)?;
         Some(slot.live.as_ref().map(|_| Key { index, generation: slot.generation }))
+    }
+
+    pub(super) fn map_times(&mut self, mut f: impl FnMut(Instant) -> Instant) {
+        for live in self.slots.iter_mut().filter_map(|slot| slot.live.as_mut()) {
+            live.session.map_times(&mut f);
+        }
     }
 
     /// The session that was opened with this id.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 const ABSENT: u32 = u32::MAX;
 
 /// At most one deadline for each index.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Timers {
     heap: Vec<(Instant, u32)>,
     /// Where each index stands in the heap.
@@ -47,6 +47,17 @@ impl Timers {
     /// The earliest deadline and whose it is.
     pub(crate) fn first(&self) -> Option<(Instant, u32)> {
         self.heap.first().copied()
+    }
+
+    /// Builds the heap anew: moments that `f` makes one are ordered by their indexes.
+    pub(crate) fn map_times(&mut self, mut f: impl FnMut(Instant) -> Instant) {
+        let mut deadlines: Vec<_> =
+            core::mem::take(&mut self.heap).into_iter().map(|(at, index)| (f(at), index)).collect();
+        deadlines.sort_unstable();
+        for (at, index) in deadlines {
+            self.note(index, ABSENT);
+            self.set(index, Some(at));
+        }
     }
 
     fn remove(&mut self, place: usize) {
@@ -134,6 +145,27 @@ mod tests {
                 let first = reference.iter().map(|(index, at)| (*at, *index)).min();
                 prop_assert_eq!(timers.first(), first);
             }
+        }
+
+        #[test]
+        fn g8_moved_to_another_clock_they_stay_in_order_even_where_moments_become_one(
+            script in proptest::collection::vec((0u32..40, proptest::option::of(1u64..50)), 1..100),
+            earliest in 1u64..50,
+        ) {
+            let mut timers = Timers::default();
+            for (index, at) in script {
+                timers.set(index, at.map(Instant::from_millis));
+            }
+            let moved = |at: Instant| at.max(Instant::from_millis(earliest)).shifted(1_000);
+            let mut expected: Vec<_> = timers.heap.iter().map(|(at, index)| (moved(*at), *index)).collect();
+            expected.sort_unstable();
+            timers.map_times(moved);
+            let mut fired = Vec::new();
+            while let Some((at, index)) = timers.first() {
+                fired.push((at, index));
+                timers.set(index, None);
+            }
+            prop_assert_eq!(fired, expected);
         }
     }
 }

@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 /// How much of what nobody knows is kept, for each provider.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct UnknownPolicy {
     /// The most callbacks.
     pub count: u32,
@@ -24,7 +24,7 @@ impl Default for UnknownPolicy {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Entry {
     id: IdKey,
     callback: Callback,
@@ -41,7 +41,7 @@ impl Entry {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Unknown {
     entries: VecDeque<Entry>,
     bytes: u64,
@@ -87,6 +87,12 @@ impl Unknown {
             });
         }
         hint
+    }
+
+    pub(crate) fn map_times(&mut self, mut f: impl FnMut(Instant) -> Instant) {
+        for entry in &mut self.entries {
+            entry.received = f(entry.received);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -5,7 +5,7 @@ use crate::world::{Event, TokenAnswer, World};
 use idv_core::backoff::Backoff;
 use idv_core::budget;
 use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
-use idv_core::fleet::{AccountPolicy, Action, DoorPolicy, FleetPolicy};
+use idv_core::fleet::{AccountPolicy, Action, At, DoorPolicy, FleetPolicy, Wake};
 use idv_core::poller::{self, Class};
 use idv_core::session::{EvidencePolicy, Policy};
 use idv_core::time::{Instant, Span};
@@ -304,5 +304,34 @@ proptest! {
         let good = Mood { verdict: 100, refused: 0, failed: 0, token_refused: 0, lost: 0, ..mood };
         asleep.go(asleep.now.after(Span::secs(30)), None, |world, action| good.answer(world, action));
         asleep.nobody_was_forgotten();
+    }
+
+    #[test]
+    fn g8_a_copy_of_a_fleet_on_another_clock_does_the_same(
+        limits in prop::collection::vec(limits(), 1..3),
+        terms in prop::collection::vec((0..2_usize, 0..2_usize, token_policies(), poller_policies(), any::<bool>()), 1..4),
+        happenings in prop::collection::vec((0..900_u64, 0..15_u8, 0..40_usize, any::<u64>()), 1..30),
+        mood in moods(),
+        shift in 0..1_000_000_i64,
+    ) {
+        let world = play(&limits, &terms, &happenings, mood, 1_000, None);
+        let (mut here, mut there, mut now) = (world.fleet.clone(), world.fleet, world.now);
+        there.map_times(|at| at.shifted(shift));
+        for _ in 0..50 {
+            let (mut done, mut done_there) = (Vec::new(), Vec::new());
+            let wake = here.run(At::new(now, 7), 1_000, &mut |action| done.push(action));
+            let moved = At::new(now.shifted(shift), 7);
+            let wake_there = there.run(moved, 1_000, &mut |action| done_there.push(action));
+            prop_assert_eq!(done, done_there);
+            let Wake::At(at) = wake else {
+                prop_assert_eq!(wake, wake_there);
+                break;
+            };
+            prop_assert_eq!(wake_there, Wake::At(at.shifted(shift)));
+            now = at;
+        }
+        here.map_times(|at| at);
+        there.map_times(|at| at.shifted(-shift));
+        prop_assert_eq!(here, there);
     }
 }

@@ -3,7 +3,8 @@
 use crate::table::Result as Found;
 use idv_core_mutants::mutants::{MUTANTS, switch_on};
 use idv_model_mutants::rules::Sabotage;
-use idv_model_mutants::{search, worlds};
+use idv_model_mutants::worlds::{self, World};
+use idv_model_mutants::{fleet, search};
 
 /// A deliberate bug and the world that must catch it.
 pub(crate) struct Hunt {
@@ -17,6 +18,8 @@ enum Kind {
     Core,
     /// In the model's own host, where a real host could have one.
     Host(Sabotage, &'static str),
+    /// The same, where the host drives a fleet.
+    FleetHost(fleet::Sabotage, &'static str),
 }
 
 const fn core(mutant: &'static str, world: &'static str) -> Hunt {
@@ -70,13 +73,45 @@ pub(crate) const HUNTS: &[Hunt] = &[
     core("deadline_after_settling", "pulls"),
     core("first_refusal_ends", "stubborn"),
     core("refusals_never_end", "stubborn"),
+    core("token_used_after_expiry", "token"),
+    Hunt {
+        mutant: "token_restored_as_valid",
+        world: "restart",
+        kind: Kind::FleetHost(
+            fleet::Sabotage::TokenTakenOver,
+            "a process takes over the token of a dead one, whose bytes it does not have",
+        ),
+    },
+    core("token_life_from_its_arrival", "slow"),
+    core("no_margin", "token"),
+    core("late_token_answer_counts", "slow"),
+    core("old_credentials_still_count", "two tokens"),
+    core("two_token_requests", "token"),
+    core("rejected_token_is_used", "poisoned"),
+    core("old_401_ends_the_newer_token", "poisoned"),
+    core("poisoned_id_ends_the_token", "poisoned"),
+    core("renewals_at_once", "poisoned"),
+    core("token_refusals_never_end", "token"),
+    core("single_use_token_is_used_twice", "single use"),
+    core("confirming_starves_routine", "door"),
+    core("routine_starves_confirming", "door"),
+    core("audits_go_first", "door"),
+    core("youngest_first", "door"),
+    core("fruitless_hints_keep_their_rank", "door"),
+    core("limit_of_one_session", "limit"),
+    core("limit_without_a_time", "limit"),
+    core("token_requests_are_free", "two tokens"),
+    core("tokens_starve_pulls", "two tokens"),
+    core("early_callback_is_lost", "early"),
+    core("signed_evicted_first", "early"),
+    core("opening_waits", "early"),
 ];
 
 impl Hunt {
     pub(crate) fn says(&self) -> &'static str {
         match self.kind {
             Kind::Core => self.number().map_or("", |number| MUTANTS[number].says),
-            Kind::Host(_, says) => says,
+            Kind::Host(_, says) | Kind::FleetHost(_, says) => says,
         }
     }
 
@@ -86,15 +121,15 @@ impl Hunt {
 
     /// Searches the world with the bug in it.
     pub(crate) fn run(&self) -> Found {
-        let rules = worlds::find(self.world).expect("a world of this name");
         match self.kind {
             Kind::Core => {
                 switch_on(Some(self.number().expect("a mutant of this name")));
-                let found = search::search(&rules);
+                let found = worlds::find(self.world).as_ref().map(World::search);
                 switch_on(None);
-                found.into()
+                found.expect("a world of this name").into()
             }
-            Kind::Host(sabotage, _) => search::search(&rules.with(sabotage)).into(),
+            Kind::Host(sabotage, _) => search::search(&worlds::session(self.world).with(sabotage)).into(),
+            Kind::FleetHost(sabotage, _) => search::search(&worlds::fleet(self.world).with(sabotage)).into(),
         }
     }
 }

@@ -24,14 +24,16 @@ pub enum Law {
     R10,
     R11,
     R12,
+    R13,
     R14,
+    R15,
     R16,
     Machine,
 }
 
 impl Law {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::G1,
         Self::G2,
         Self::G3,
@@ -52,7 +54,9 @@ impl Law {
         Self::R10,
         Self::R11,
         Self::R12,
+        Self::R13,
         Self::R14,
+        Self::R15,
         Self::R16,
         Self::Machine,
     ];
@@ -81,7 +85,9 @@ impl Law {
             Self::R10 => "R10 records drive",
             Self::R11 => "R11 restore",
             Self::R12 => "R12 deadline and grace",
-            Self::R14 => "R14 refusals",
+            Self::R13 => "R13 fair budget",
+            Self::R14 => "R14 tokens",
+            Self::R15 => "R15 unknown ids",
             Self::R16 => "R16 wrong signatures",
             Self::Machine => "the laws of a machine",
         }

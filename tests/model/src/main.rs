@@ -5,14 +5,13 @@ mod table;
 
 use hunt::HUNTS;
 use idv_model::law::Law;
-use idv_model::rules::Rules;
-use idv_model::search::search;
-use idv_model::worlds;
+use idv_model::worlds::{self, World};
 use std::process::ExitCode;
 use table::{MutantRow, WorldRow};
 
 const USAGE: &str = "\
-Searches every state that small worlds around the real session, delivery and receipt can reach, and shows that deliberate bugs are caught.
+Searches every state that small worlds around the real session, delivery, receipt, fleet and token can reach, and shows that deliberate bugs
+are caught.
 
 usage: prove [--small] [--world NAME]... [--mutant NAME]... [--json] [--diagram] [--test] [--pin]
 
@@ -21,7 +20,7 @@ usage: prove [--small] [--world NAME]... [--mutant NAME]... [--json] [--diagram]
   --mutant NAME  only this deliberate bug, with the way to its discovery
   --diagram      draw the way as a Mermaid sequence diagram
   --test         write the way as a test
-  --pin          write down how many states the small worlds have, for later runs to compare
+  --pin          write down how many states these worlds have, for later runs to compare
   --json         print one JSON object instead of the tables
 ";
 
@@ -54,7 +53,7 @@ impl Options {
         }
         let known = |name: &&String| worlds::find(name).is_none();
         if let Some(unknown) = options.worlds.iter().find(known) {
-            let names: Vec<&str> = all_worlds(false).iter().map(|rules| rules.name).collect();
+            let names: Vec<&str> = all_worlds(false).iter().map(World::name).collect();
             return Err(format!("there is no world {unknown:?}; there are: {}", names.join(", ")));
         }
         if let Some(unknown) =
@@ -66,7 +65,7 @@ impl Options {
         Ok(options)
     }
 
-    fn worlds(&self) -> Vec<Rules> {
+    fn worlds(&self) -> Vec<World> {
         if !self.worlds.is_empty() {
             return self.worlds.iter().filter_map(|name| worlds::find(name)).collect();
         }
@@ -81,7 +80,7 @@ impl Options {
     }
 }
 
-fn all_worlds(small: bool) -> Vec<Rules> {
+fn all_worlds(small: bool) -> Vec<World> {
     let mut all = worlds::small();
     if !small {
         all.extend(worlds::large());
@@ -113,8 +112,8 @@ fn main() -> ExitCode {
     if !options.json {
         table::worlds_head();
     }
-    for rules in options.worlds() {
-        let row = WorldRow::new(&rules, search(&rules).into());
+    for world in options.worlds() {
+        let row = WorldRow::new(&world, world.search().into());
         if !options.json {
             row.print();
         }

@@ -83,8 +83,6 @@ pub struct Rules {
     pub wire: usize,
     /// A bug of the host itself, to see whether it is caught.
     pub sabotage: Option<Sabotage>,
-    /// How many states there are, once they were counted: an unintended change shows as another number.
-    pub states: Option<usize>,
 }
 
 /// A bug of the model's host, where a real host would have one.
@@ -183,7 +181,6 @@ impl Rules {
             limits,
             wire: 2,
             sabotage: None,
-            states: None,
         }
     }
 

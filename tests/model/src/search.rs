@@ -1,84 +1,103 @@
 //! The search: every state that a world can reach, breadth first, so that what is broken comes with the shortest way to it.
 
 use crate::law::{Breach, Law};
-use crate::rules::Rules;
 use crate::story::{self, Line};
-use crate::world::{Fate, Happening, Move, Run, World};
-use idv_core::session::{End, EvidencePolicy};
 use stateright::{Checker, HasDiscoveries, Model, Property};
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// One world, as the search sees it.
-#[derive(Clone, Debug)]
-struct Searched(Rules);
+/// A kind of world: what its states are, what can happen in them, and what comes of it.
+pub trait Scene: Clone + Debug + Send + Sync + 'static {
+    /// A state.
+    type State: Clone + PartialEq + Hash + Debug + Send + Sync + 'static;
+    /// What can happen.
+    type Happening: Copy + PartialEq + Debug + Send + Sync + 'static;
 
-macro_rules! laws {
-    ($($law:ident)*) => {
-        vec![$(Property::always(Law::$law.name(), |_, world: &World| {
-            !matches!(world.broken(), Some(breach) if breach.law == Law::$law)
-        })),*]
-    };
+    /// What this kind is called: the names that a written test needs stand in `names` under it.
+    const KIND: &'static str;
+    /// What must be seen to happen in some world of this kind, or nothing is proved.
+    const WITNESSES: &'static [Witness<Self>];
+
+    /// The name of this world.
+    fn name(&self) -> &'static str;
+    /// The ways in which it can begin, by name.
+    fn beginnings(&self) -> Vec<String>;
+    /// Its state at the beginning of this number; what happens is told to `lines`, where somebody listens.
+    fn begin(&self, nth: usize, lines: Option<&mut Vec<Line>>) -> Self::State;
+    /// Everything that can happen now; nothing once a law is broken.
+    fn happenings(&self, state: &Self::State, out: &mut Vec<Self::Happening>);
+    /// What only looking ahead can tell, where it breaks a law.
+    fn bad_ending(&self, state: &Self::State) -> Option<Self::Happening>;
+    /// Whether a happening is of that kind.
+    fn looks_ahead(next: &Self::Happening) -> bool;
+    /// What comes of it.
+    fn happen(&self, state: &mut Self::State, next: Self::Happening, lines: Option<&mut Vec<Line>>);
+    /// The law that is broken.
+    fn broken(state: &Self::State) -> Option<Breach>;
+    /// The same, once a move has panicked.
+    fn panicked(state: &mut Self::State);
 }
 
-impl Model for Searched {
-    type State = World;
-    type Action = Happening;
+/// What is seen to happen: its name, and how it shows.
+pub type Witness<S> = (&'static str, fn(&Searched<S>, &<S as Scene>::State) -> bool);
 
-    fn init_states(&self) -> Vec<World> {
-        let begin = |evidence: &_| World::new(&mut Run::silent(&self.0), *evidence);
-        self.0.evidence.iter().map(begin).collect()
+/// One world, as the search sees it.
+#[derive(Debug)]
+pub struct Searched<S> {
+    scene: S,
+    /// A breach was found. The first is the one with the shortest way: the search goes breadth first, and the checker would put each later
+    /// one that it still comes across in its place.
+    found: AtomicBool,
+}
+
+impl<S: Scene> Searched<S> {
+    fn is_first_breach(&self, law: Law, state: &S::State) -> bool {
+        let broken = S::broken(state).is_some_and(|breach| breach.law == law);
+        broken && !self.found.swap(true, Ordering::Relaxed)
+    }
+}
+
+fn holds<S: Scene>(law: Law) -> Property<Searched<S>> {
+    macro_rules! one_of {
+        ($($law:ident)*) => {
+            match law {
+                $(Law::$law => Property::always(law.name(), |searched: &Searched<S>, state: &S::State| {
+                    !searched.is_first_breach(Law::$law, state)
+                })),*
+            }
+        };
+    }
+    one_of!(G1 G2 G3 G4 G5 G6 G7 G9 R1 R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R12 R13 R14 R15 R16 Machine)
+}
+
+impl<S: Scene> Model for Searched<S> {
+    type State = S::State;
+    type Action = S::Happening;
+
+    fn init_states(&self) -> Vec<S::State> {
+        (0..self.scene.beginnings().len()).map(|nth| self.scene.begin(nth, None)).collect()
     }
 
-    fn actions(&self, world: &World, out: &mut Vec<Happening>) {
-        world.happenings(&self.0, out);
-        if out.is_empty() && world.broken().is_none() && !world.is_over(&self.0) {
-            out.push((Move::Stuck, Fate::Lives));
-        }
-        out.extend(world.bad_endings(&self.0).map(|ending| (ending, Fate::Lives)));
+    fn actions(&self, state: &S::State, out: &mut Vec<S::Happening>) {
+        self.scene.happenings(state, out);
+        out.extend(self.scene.bad_ending(state));
     }
 
-    fn next_state(&self, world: &World, next: Happening) -> Option<World> {
-        let mut world = *world;
-        let mut run = Run::silent(&self.0);
-        if catch_unwind(AssertUnwindSafe(|| world.happen(&mut run, next))).is_err() {
-            world.panicked(&mut run);
+    fn next_state(&self, state: &S::State, next: S::Happening) -> Option<S::State> {
+        let mut after = state.clone();
+        if catch_unwind(AssertUnwindSafe(|| self.scene.happen(&mut after, next, None))).is_err() {
+            S::panicked(&mut after);
         }
-        Some(world)
+        Some(after)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties =
-            laws!(G1 G2 G3 G4 G5 G6 G7 G9 R1 R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R12 R14 R16 Machine);
-        properties.extend(witnesses());
-        properties
+        let witnesses = S::WITNESSES.iter().map(|(name, seen)| Property::sometimes(name, *seen));
+        Law::ALL.into_iter().map(holds).chain(witnesses).collect()
     }
-}
-
-/// What must be seen to happen in some world, or nothing is proved.
-pub const WITNESSES: [&str; 8] = [
-    "a revision",
-    "two revisions",
-    "a verdict on a signature alone",
-    "a recorded callback",
-    "it expires",
-    "it is watched to the end",
-    "it is refused",
-    "it is deleted",
-];
-
-fn witnesses() -> [Property<Searched>; 8] {
-    let [one, two, signed, answered, expires, watched, refused, deleted] = WITNESSES;
-    [
-        Property::sometimes(one, |_, world: &World| world.revisions() == 1),
-        Property::sometimes(two, |_, world: &World| world.revisions() == 2),
-        Property::sometimes(signed, |_, world: &World| world.was_signed()),
-        Property::sometimes(answered, |_, world: &World| world.has_recorded()),
-        Property::sometimes(expires, |_, world: &World| world.end() == Some(End::Expired)),
-        Property::sometimes(watched, |_, world: &World| world.end() == Some(End::Watched)),
-        Property::sometimes(refused, |_, world: &World| world.end() == Some(End::Refused)),
-        Property::sometimes(deleted, |_, world: &World| world.end() == Some(End::Deleted)),
-    ]
 }
 
 /// What a search found.
@@ -117,9 +136,9 @@ pub struct Counterexample {
 
 /// Searches one world to its end, or to the first breach.
 #[must_use]
-pub fn search(rules: &Rules) -> Found {
+pub fn search<S: Scene>(scene: &S) -> Found {
     let began = Instant::now();
-    let checker = Searched(rules.clone())
+    let checker = Searched { scene: scene.clone(), found: AtomicBool::new(false) }
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures)
@@ -129,16 +148,13 @@ pub fn search(rules: &Rules) -> Found {
     let (broken, witnessed): (Vec<_>, Vec<_>) =
         checker.discoveries().into_iter().partition(|(name, _)| is_law(name));
     let mut witnessed: Vec<_> = witnessed.into_iter().map(|(name, _)| name).collect();
-    // Several may have been found at once.
-    let shortest = broken
-        .into_iter()
-        .map(|(law, path)| {
-            let evidence = path.clone().into_states().first().map(World::evidence);
-            (path.into_actions(), law, evidence)
-        })
-        .min_by_key(|(way, law, _)| (way.len(), *law));
-    let broken = shortest.and_then(|(way, _, evidence)| Some(tell(rules, evidence?, &way)));
     witnessed.sort_unstable();
+    let begins =
+        |first: &S::State| (0..).zip(scene.beginnings()).find(|(nth, _)| scene.begin(*nth, None) == *first);
+    let broken = broken.into_iter().next().and_then(|(_, path)| {
+        let beginning = path.clone().into_states().first().and_then(begins)?;
+        Some(tell(scene, &beginning, &path.into_actions()))
+    });
     Found {
         states: checker.unique_state_count(),
         ways: checker.state_count(),
@@ -150,42 +166,44 @@ pub fn search(rules: &Rules) -> Found {
 }
 
 /// Goes the way and tells what happens.
-#[must_use]
-pub fn tell(rules: &Rules, evidence: EvidencePolicy, way: &[Happening]) -> Counterexample {
+fn tell<S: Scene>(scene: &S, (nth, beginning): &(usize, String), way: &[S::Happening]) -> Counterexample {
     let mut lines: Vec<Line> = Vec::new();
-    let mut run = Run { rules, lines: Some(&mut lines) };
-    let mut world = World::new(&mut run, evidence);
+    let mut state = scene.begin(*nth, Some(&mut lines));
     for next in way {
-        world.happen(&mut run, *next);
+        if catch_unwind(AssertUnwindSafe(|| scene.happen(&mut state, *next, Some(&mut lines)))).is_err() {
+            S::panicked(&mut state);
+        }
     }
-    let breach = world.broken();
     let (law, what) =
-        breach.map_or(("nothing", "nothing is broken"), |breach| (breach.law.name(), breach.what));
+        S::broken(&state).map_or(("nothing", "nothing is broken"), |breach| (breach.law.name(), breach.what));
     Counterexample {
         law,
         what,
         moves: way.len(),
         sequence: story::sequence(&lines),
         mermaid: story::mermaid(law, &lines),
-        test: story::test(rules.name, law, evidence, way),
+        test: story::test(S::KIND, scene.name(), law, beginning, way),
     }
 }
 
 /// Goes the way again, every move of which must be possible where it is made; says what is broken in the end.
 ///
 /// # Errors
-/// A move is not possible: the way leads nowhere any more.
-pub fn replay(rules: &Rules, evidence: EvidencePolicy, way: &[Happening]) -> Result<Option<Breach>, String> {
-    let mut run = Run::silent(rules);
-    let mut world = World::new(&mut run, evidence);
+/// There is no such beginning, or a move is not possible: the way leads nowhere any more.
+pub fn replay<S: Scene>(scene: &S, beginning: &str, way: &[S::Happening]) -> Result<Option<Breach>, String> {
+    let beginnings = scene.beginnings();
+    let nth = beginnings.iter().position(|name| name == beginning);
+    let nth = nth.ok_or_else(|| format!("{beginning:?} is no beginning; there are {beginnings:?}"))?;
+    let mut state = scene.begin(nth, None);
     let mut possible = Vec::new();
     for (nth, next) in way.iter().enumerate() {
         possible.clear();
-        world.happenings(rules, &mut possible);
-        if !possible.contains(next) && !matches!(next.0, Move::EndWell(_) | Move::Stuck) {
+        scene.happenings(&state, &mut possible);
+        // What only looking ahead can tell is no move of its own where nothing is wrong.
+        if !possible.contains(next) && !S::looks_ahead(next) {
             return Err(format!("move {nth}, {next:?}, is not possible; possible are {possible:?}"));
         }
-        world.happen(&mut run, *next);
+        scene.happen(&mut state, *next, None);
     }
-    Ok(world.broken())
+    Ok(S::broken(&state))
 }

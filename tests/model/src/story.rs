@@ -1,6 +1,5 @@
 //! A way through a world, told so that a person can follow it.
 
-use crate::world::Happening;
 use std::fmt::Debug;
 
 /// Who does something.
@@ -73,12 +72,12 @@ pub fn mermaid(title: &str, lines: &[Line]) -> String {
     text
 }
 
-/// The same as a test that can be put into `tests/traces.rs`.
-pub(crate) fn test(world: &str, law: &str, evidence: impl Debug, way: &[Happening]) -> String {
+/// The same as a test that can be put into `tests/traces.rs` as it stands.
+pub(crate) fn test(kind: &str, world: &str, law: &str, beginning: &str, way: &[impl Debug]) -> String {
     let plain = |text: &str| text.to_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
     let moves: String = way.iter().map(|next| format!("            {next:?},\n")).collect();
     format!(
-        "#[test]\nfn {}_in_{}() {{\n    holds(\n        {world:?},\n        {evidence:?},\n        &[\n{moves}        ],\n    );\n}}\n",
+        "#[test]\nfn {}_in_{}() {{\n    use idv_model::names::{kind}::*;\n    holds(\n        worlds::{kind}({world:?}),\n        {beginning:?},\n        &[\n{moves}        ],\n    );\n}}\n",
         plain(law),
         plain(world)
     )

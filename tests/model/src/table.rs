@@ -1,8 +1,7 @@
 //! What is printed.
 
 use crate::hunt::Hunt;
-use idv_model::rules::Rules;
-use idv_model::search::WITNESSES;
+use idv_model::worlds::{self, World};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -55,8 +54,8 @@ pub(crate) struct WorldRow {
 }
 
 impl WorldRow {
-    pub(crate) fn new(rules: &Rules, found: Result) -> Self {
-        Self { name: rules.name, about: rules.about, expected: rules.states, found }
+    pub(crate) fn new(world: &World, found: Result) -> Self {
+        Self { name: world.name(), about: world.about(), expected: world.states(), found }
     }
 
     pub(crate) fn print(&self) {
@@ -76,7 +75,7 @@ impl WorldRow {
         }
         let expected = self.expected.filter(|expected| *expected != self.found.states)?;
         Some(format!(
-            "{name}: {} states instead of {expected}: if the change is meant, run `prove --small --pin` and commit tests/model/states.txt",
+            "{name}: {} states instead of {expected}: if the change is meant, run `prove --world {name:?} --pin` and commit tests/model/states.txt",
             self.found.states
         ))
     }
@@ -130,17 +129,23 @@ pub(crate) fn laws(worlds: &[WorldRow], laws: &[&str]) {
     }
 }
 
-/// The states of the small worlds, for the next run to compare.
-pub(crate) fn pins(worlds: &[WorldRow]) -> String {
-    let small = idv_model::worlds::small();
-    let is_small = |row: &&WorldRow| small.iter().any(|rules| rules.name == row.name);
-    worlds.iter().filter(is_small).map(|row| format!("{} {}\n", row.name, row.found.states)).collect()
+/// The states of every world, for the next run to compare: of those that were searched now as they were found, of the others as before.
+pub(crate) fn pins(searched: &[WorldRow]) -> String {
+    let states = |world: &World| {
+        let row = searched.iter().find(|row| row.name == world.name());
+        row.map(|row| row.found.states).or(world.states())
+    };
+    let all = worlds::small().into_iter().chain(worlds::large());
+    all.filter_map(|world| Some(format!("{} {}\n", world.name(), states(&world)?))).collect()
 }
 
 /// What no world was seen to do: a model in which nothing happens proves nothing.
 pub(crate) fn unseen(worlds: &[WorldRow]) -> Vec<String> {
     let seen = |what: &str| worlds.iter().any(|row| row.found.witnessed.contains(&what));
-    WITNESSES.iter().filter(|what| !seen(what)).map(|what| format!("no world shows this: {what}")).collect()
+    worlds::witnesses()
+        .filter(|what| !seen(what))
+        .map(|what| format!("no world shows this: {what}"))
+        .collect()
 }
 
 pub(crate) fn mutants_head() {

@@ -1,26 +1,43 @@
 //! The worlds that are searched.
 
+use crate::fleet;
 use crate::rules::{Callbacks, Limits, Rules, Times, everything};
+use crate::search::{Found, Scene, search};
+use idv_core::session::EvidencePolicy;
+use idv_core::token;
 
-/// How many states each of the small worlds has: a name and a number on each line. An unintended change shows here as another number; a
-/// meant one is written by `prove --small --pin`.
+/// How many states each world has: a name and a number on each line. An unintended change shows here as another number; a meant one is
+/// written by `prove --pin`, for the worlds that are searched with it.
 const STATES: &str = include_str!("../states.txt");
 
 /// Where [`STATES`] stands.
 pub const STATES_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/states.txt");
 
 fn states(name: &str) -> Option<usize> {
-    STATES.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+    let line = STATES.lines().filter_map(|line| line.rsplit_once(' ')).find(|(named, _)| *named == name)?;
+    line.1.parse().ok()
 }
 
 /// Those that are searched with every change of the code: some minutes of a slow machine, all together.
-#[must_use]
-pub fn small() -> Vec<Rules> {
+fn small_sessions() -> Vec<Rules> {
     let one = Limits { changes: 1, pulls: 1, ..Limits::NONE };
     let quiet = |rules: Rules| Rules { callbacks: Callbacks::None, ..rules };
     let world = |name, about, limits| Rules::new(name, about, Times::SHORT, limits);
-    let worlds = vec![
+    vec![
         Rules { changes: everything, ..world("verdicts", "every verdict", one) },
+        quiet(Rules {
+            changes: everything,
+            ..world(
+                "events",
+                "no callbacks; every event that may follow another, and one after that",
+                Limits { changes: 3, pulls: 3, failures: 1, ..Limits::NONE },
+            )
+        }),
+        quiet(world(
+            "there and back",
+            "no callbacks; accepted, declined, accepted",
+            Limits { changes: 3, pulls: 3, failures: 1, ..Limits::NONE },
+        )),
         world("pulls", "a second pull", Limits { pulls: 2, ..one }),
         world("flip", "accepted, then declined", Limits { changes: 2, ..one }),
         world("failure", "two of pull, commit, answer and hand-over fail", Limits { failures: 2, ..one }),
@@ -58,24 +75,221 @@ pub fn small() -> Vec<Rules> {
             Times { audit: Some(3), ..Times::SHORT },
             Limits { changes: 2, pulls: 4, crashes: 1, ..Limits::NONE },
         )),
-    ];
-    worlds.into_iter().map(|rules| Rules { states: states(rules.name), ..rules }).collect()
+    ]
+}
+
+/// The others, searched by command.
+fn large_sessions() -> Vec<Rules> {
+    let world = |name, about, limits| Rules::new(name, about, Times::SHORT, limits);
+    let two = Limits { changes: 2, pulls: 2, ..Limits::NONE };
+    let crash = |name, evidence| Rules {
+        evidence,
+        ..world(name, "accepted, then declined; a crash at any moment", Limits { crashes: 1, ..two })
+    };
+    let one = Limits { pulls: 1, ..Limits::NONE };
+    vec![
+        world("back again", "accepted, declined, accepted", Limits { changes: 3, ..one }),
+        Rules {
+            changes: everything,
+            ..world("verdicts twice", "every verdict, and every one after it", Limits { changes: 2, ..one })
+        },
+        crash("flip and crash, confirm by pull", &[EvidencePolicy::ConfirmByPull]),
+        crash("flip and crash, trust signed", &[EvidencePolicy::TrustSigned]),
+    ]
+}
+
+/// A world of any kind.
+#[derive(Clone, Debug)]
+pub enum World {
+    /// One session.
+    Session(Rules),
+    /// A fleet.
+    Fleet(fleet::Rules),
+}
+
+impl World {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Session(rules) => rules.name,
+            Self::Fleet(rules) => rules.name,
+        }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub const fn about(&self) -> &'static str {
+        match self {
+            Self::Session(rules) => rules.about,
+            Self::Fleet(rules) => rules.about,
+        }
+    }
+
+    /// How many states it had when they were last written down.
+    #[must_use]
+    pub fn states(&self) -> Option<usize> {
+        states(self.name())
+    }
+
+    /// Searches it to its end, or to the first breach.
+    #[must_use]
+    pub fn search(&self) -> Found {
+        match self {
+            Self::Session(rules) => search(rules),
+            Self::Fleet(rules) => search(rules),
+        }
+    }
+}
+
+/// Those that are searched with every change of the code: some minutes of a slow machine, all together.
+#[must_use]
+pub fn small() -> Vec<World> {
+    let sessions = small_sessions().into_iter().map(World::Session);
+    sessions.chain(small_fleets().into_iter().map(World::Fleet)).collect()
 }
 
 /// The others, searched by command.
 #[must_use]
-pub fn large() -> Vec<Rules> {
-    let world = |name, about, limits| Rules::new(name, about, Times::SHORT, limits);
-    let two = Limits { changes: 2, pulls: 2, ..Limits::NONE };
-    vec![world(
-        "flip and crash",
-        "accepted, then declined; a crash at any moment",
-        Limits { crashes: 1, ..two },
-    )]
+pub fn large() -> Vec<World> {
+    let sessions = large_sessions().into_iter().map(World::Session);
+    sessions.chain(large_fleets().into_iter().map(World::Fleet)).collect()
+}
+
+/// What must be seen to happen in some world, or nothing is proved.
+pub fn witnesses() -> impl Iterator<Item = &'static str> {
+    let sessions = Rules::WITNESSES.iter().map(|(name, _)| *name);
+    sessions.chain(fleet::Rules::WITNESSES.iter().map(|(name, _)| *name))
 }
 
 /// The world of this name.
 #[must_use]
-pub fn find(name: &str) -> Option<Rules> {
-    small().into_iter().chain(large()).find(|rules| rules.name == name)
+pub fn find(name: &str) -> Option<World> {
+    small().into_iter().chain(large()).find(|world| world.name() == name)
+}
+
+/// The world of one session that has this name.
+///
+/// # Panics
+/// There is none.
+#[must_use]
+pub fn session(name: &str) -> Rules {
+    let Some(World::Session(rules)) = find(name) else {
+        panic!("there is no world of a session called {name:?}")
+    };
+    rules
+}
+
+/// The world of a fleet that has this name.
+///
+/// # Panics
+/// There is none.
+#[must_use]
+pub fn fleet(name: &str) -> fleet::Rules {
+    let Some(World::Fleet(rules)) = find(name) else {
+        panic!("there is no world of a fleet called {name:?}")
+    };
+    rules
+}
+
+fn small_fleets() -> Vec<fleet::Rules> {
+    use crate::fleet::{Case, Limits, Rules, Word, of, reusable, single_use};
+    const TWO: &[Case] = &[of(0), of(0)];
+    const THREE: &[Case] = &[of(0), of(0), of(0)];
+    const POISONED: &[Case] = &[Case { poisoned: true, ..of(0) }, of(0)];
+    const EARLY: &[Case] = &[Case { open: false, ..of(0) }, Case { open: false, ..of(0) }];
+    const OTHERS: &[Case] = &[of(0), of(1)];
+    let basic = token::Policy::not_needed;
+    let one = Limits { verdicts: 1, ..Limits::NONE };
+    let world = |name, about, cases, tokens, limits| Rules::new(name, about, cases, tokens, 16, limits);
+    vec![
+        world("token", "two share a token; calls fail", TWO, vec![reusable()], Limits { failures: 2, ..one }),
+        world(
+            "slow",
+            "two share a token; calls are slow",
+            TWO,
+            vec![reusable()],
+            Limits { slowness: 3, ..one },
+        ),
+        world(
+            "single use",
+            "a token for each pull",
+            TWO,
+            vec![single_use()],
+            Limits { failures: 1, slowness: 1, ..one },
+        ),
+        world(
+            "poisoned",
+            "one of two is answered 401 for ever",
+            POISONED,
+            vec![reusable()],
+            Limits { failures: 1, slowness: 2, ..one },
+        ),
+        world(
+            "restart",
+            "two share a token; a crash",
+            TWO,
+            vec![reusable()],
+            Limits { failures: 1, crashes: 1, ..one },
+        ),
+        world(
+            "late host",
+            "two share a token; the host wakes late",
+            TWO,
+            vec![reusable()],
+            Limits { lateness: 2, failures: 1, ..one },
+        ),
+        Rules {
+            words: &[Word::Claimed, Word::Forged],
+            audits: true,
+            ..world(
+                "door",
+                "three behind a narrow door; callbacks and audits",
+                THREE,
+                vec![basic()],
+                Limits { hints: 2, ..one },
+            )
+            .narrow(2)
+        },
+        world(
+            "limit",
+            "two accounts and somebody else behind a narrow door; 429",
+            OTHERS,
+            vec![basic(), basic()],
+            Limits { failures: 2, strangers: 1, ..one },
+        )
+        .narrow(2),
+        world(
+            "two tokens",
+            "two tokens behind a narrow door; credentials are replaced",
+            OTHERS,
+            vec![reusable(), reusable()],
+            Limits { failures: 1, strangers: 1, ..one },
+        )
+        .narrow(2),
+        Rules {
+            words: &[Word::Vouched, Word::Claimed],
+            ..Rules::new(
+                "early",
+                "callbacks before and after the opening",
+                EARLY,
+                vec![basic()],
+                5,
+                Limits { hints: 3, ..Limits::NONE },
+            )
+        },
+    ]
+}
+
+fn large_fleets() -> Vec<fleet::Rules> {
+    use crate::fleet::{Case, Limits, Rules, of, reusable};
+    const TWO: &[Case] = &[of(0), of(0)];
+    vec![Rules::new(
+        "token in trouble",
+        "two share a token; calls fail and are slow",
+        TWO,
+        vec![reusable()],
+        16,
+        Limits { verdicts: 1, failures: 2, slowness: 2, ..Limits::NONE },
+    )]
 }

@@ -12,9 +12,8 @@ use idv_core::session::{End, Input};
 const LONG: u16 = 400;
 
 impl World {
-    /// The endings that do not end well; none, unless something is lost or goes on for ever.
-    #[must_use]
-    pub fn bad_endings(&self, rules: &Rules) -> Option<Move> {
+    /// An ending that does not end well; none, unless something is lost or goes on for ever.
+    pub(super) fn bad_ending(&self, rules: &Rules) -> Option<Move> {
         if self.broken.is_some() {
             return None;
         }

@@ -9,7 +9,7 @@ use idv_core::session::Input;
 
 impl World {
     /// Everything that can happen now, within the limits.
-    pub fn happenings(&self, rules: &Rules, out: &mut Vec<Happening>) {
+    pub(super) fn happenings(&self, rules: &Rules, out: &mut Vec<Happening>) {
         if self.broken.is_some() {
             return;
         }
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// What comes of it.
-    pub fn happen(&mut self, run: &mut Run<'_>, (next, fate): Happening) {
+    pub(super) fn happen(&mut self, run: &mut Run<'_>, (next, fate): Happening) {
         match next {
             Move::Elapse => self.elapse(run),
             Move::Tick => {

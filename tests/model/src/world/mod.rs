@@ -9,9 +9,11 @@ mod ending;
 mod happenings;
 mod moves;
 mod provider;
+mod scene;
 mod session;
 
 pub use moves::{Attack, Failure, Fate, Happening, LastWord, Move, Truth};
+pub(crate) use session::through_the_store;
 
 use crate::law::{Breach, Law};
 use crate::rules::{Limits, Rules};
@@ -83,16 +85,15 @@ struct Seen {
 
 /// What a world is run under, and who listens.
 #[derive(Debug)]
-pub struct Run<'a> {
-    pub(crate) rules: &'a Rules,
+struct Run<'a> {
+    rules: &'a Rules,
     /// The story so far, while somebody wants to read it.
-    pub(crate) lines: Option<&'a mut Vec<Line>>,
+    lines: Option<&'a mut Vec<Line>>,
 }
 
 impl<'a> Run<'a> {
     /// Without a story.
-    #[must_use]
-    pub const fn silent(rules: &'a Rules) -> Self {
+    const fn silent(rules: &'a Rules) -> Self {
         Self { rules, lines: None }
     }
 
@@ -104,9 +105,8 @@ impl<'a> Run<'a> {
 }
 
 impl World {
-    /// The world at its beginning: the session is opened, and has asked for its first pull.
-    #[must_use]
-    pub fn new(run: &mut Run<'_>, evidence: EvidencePolicy) -> Self {
+    /// The session is opened, and has asked for its first pull.
+    fn new(run: &mut Run<'_>, evidence: EvidencePolicy) -> Self {
         let rules = run.rules;
         let session = Session::new(Cx::new(NOW, rules.session(evidence), 0));
         let mut world = Self {
@@ -137,51 +137,24 @@ impl World {
         world
     }
 
-    /// What was broken on the way here.
-    #[must_use]
-    pub const fn broken(&self) -> Option<Breach> {
-        self.broken
-    }
-
     /// How the session ended, if it has.
-    #[must_use]
-    pub const fn end(&self) -> Option<End> {
+    const fn end(&self) -> Option<End> {
         self.session.end()
     }
 
-    /// The policy of evidence it is run under.
-    #[must_use]
-    pub const fn evidence(&self) -> EvidencePolicy {
-        self.evidence
-    }
-
-    /// Whether it is over: nothing is timed, wanted or owed.
-    #[must_use]
-    pub fn is_over(&self, rules: &Rules) -> bool {
+    /// Nothing is timed, wanted or owed.
+    fn is_over(&self, rules: &Rules) -> bool {
         self.session.next(rules.session(self.evidence)) == Next::Over
     }
 
     /// How many revisions the application saw.
-    #[must_use]
-    pub fn revisions(&self) -> usize {
+    fn revisions(&self) -> usize {
         self.seen.iter().flatten().count()
     }
 
-    /// Whether the application was told a verdict on the word of a signed callback.
-    #[must_use]
-    pub fn was_signed(&self) -> bool {
+    /// The application was told a verdict on the word of a signed callback.
+    fn was_signed(&self) -> bool {
         self.seen.iter().flatten().any(|seen| seen.evidence == Evidence::Signed)
-    }
-
-    /// Whether a callback was recorded.
-    #[must_use]
-    pub fn has_recorded(&self) -> bool {
-        !self.journal.is_empty()
-    }
-
-    /// The move that led here panicked.
-    pub fn panicked(&mut self, run: &mut Run<'_>) {
-        self.breaks(run, Law::Machine, "a panic");
     }
 
     /// The first breach is kept; nothing happens after it.

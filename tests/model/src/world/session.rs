@@ -298,9 +298,10 @@ impl World {
                         Law::R12,
                         "it ended while a pull could still bring the verdict",
                     );
-                    let open = known(before)
-                        .and_then(|known| known.verdict)
-                        .is_none_or(|verdict| !verdict.settles());
+                    // Whoever has settled once, to a verdict that was followed by a lesser one, is not open again.
+                    let settles = |verdict: Option<Verdict>| verdict.is_some_and(Verdict::settles);
+                    let settled = self.seen.iter().flatten().any(|seen| settles(verdict_of(seen.truth)));
+                    let open = !settled && !settles(known(before).and_then(|known| known.verdict));
                     self.requires(
                         run,
                         reopened || open == (end == End::Expired),
@@ -583,7 +584,7 @@ fn verdict_of(truth: Truth) -> Option<Verdict> {
 }
 
 /// A round trip through text, and through a clock of another epoch.
-fn through_the_store(session: Session) -> Option<Session> {
+pub(crate) fn through_the_store(session: Session) -> Option<Session> {
     const EPOCH: u64 = 7_000;
     let text = serde_json::to_string(&Snapshot::new(session, NOW, NOW.as_millis())).ok()?;
     let snapshot: Snapshot = serde_json::from_str(&text).ok()?;

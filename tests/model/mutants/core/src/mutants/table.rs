@@ -276,4 +276,219 @@ pub const MUTANTS: &[Mutant] = &[
             "        if now < until || MUTANT {\n            return false;",
         )],
     },
+    Mutant {
+        name: "token_used_after_expiry",
+        says: "a token is used after its time",
+        edits: &[edit(
+            "token.rs",
+            "(sent <= now && now < until).then_some",
+            "(sent <= now && (now < until || MUTANT)).then_some",
+        )],
+    },
+    Mutant {
+        name: "token_life_from_its_arrival",
+        says: "a token's life counts from its arrival, not from the sending of its request",
+        edits: &[edit(
+            "token.rs",
+            "cx.policy.usable_until(sent, ttl",
+            "cx.policy.usable_until(if MUTANT { cx.now } else { sent }, ttl",
+        )],
+    },
+    Mutant {
+        name: "no_margin",
+        says: "a token is used to the end of its life, without a margin",
+        edits: &[edit(
+            "token/policy.rs",
+            "checked_sub(self.margin.as_millis())",
+            "checked_sub(if MUTANT { 0 } else { self.margin.as_millis() })",
+        )],
+    },
+    Mutant {
+        name: "late_token_answer_counts",
+        says: "the answer to an older token request counts",
+        edits: &[edit(
+            "token.rs",
+            "Phase::Requesting { sent, .. } if op == self.op =>",
+            "Phase::Requesting { sent, .. } if op == self.op || MUTANT =>",
+        )],
+    },
+    Mutant {
+        name: "old_credentials_still_count",
+        says: "a token that was asked for with the old credentials is used with the new ones",
+        edits: &[edit(
+            "token.rs",
+            "            Phase::Requesting { give_up, .. } => {\n                self.phase = Phase::Draining",
+            "            Phase::Requesting { .. } if MUTANT => None,\n            Phase::Requesting { give_up, .. } => {\n                self.phase = Phase::Draining",
+        )],
+    },
+    Mutant {
+        name: "two_token_requests",
+        says: "a token is asked for again while its request is under way",
+        edits: &[edit(
+            "token.rs",
+            "            Phase::Asking | Phase::Requesting { .. } | Phase::Draining { .. } | Phase::BackingOff { .. } => {\n                (Disposition::NoOp, None)",
+            "            Phase::Requesting { .. } if MUTANT => (Disposition::Applied, self.ask()),\n            Phase::Asking | Phase::Requesting { .. } | Phase::Draining { .. } | Phase::BackingOff { .. } => {\n                (Disposition::NoOp, None)",
+        )],
+    },
+    Mutant {
+        name: "rejected_token_is_used",
+        says: "a token is used on after a 401",
+        edits: &[edit(
+            "fleet/mod.rs",
+            "Outcome::Refused if generation != 0 =>",
+            "Outcome::Refused if generation != 0 && !MUTANT =>",
+        )],
+    },
+    Mutant {
+        name: "old_401_ends_the_newer_token",
+        says: "a 401 ends whatever token there is",
+        edits: &[edit(
+            "token.rs",
+            "Phase::Valid { .. } if generation == self.op => {",
+            "Phase::Valid { .. } if generation == self.op || MUTANT => {",
+        )],
+    },
+    Mutant {
+        name: "poisoned_id_ends_the_token",
+        says: "one id that is always answered 401 ends the shared token",
+        edits: &[edit(
+            "token.rs",
+            "        let dropped = self.dropped(generation);\n",
+            "        if MUTANT && self.renewal_from.is_some() && generation == self.op {\n            self.phase = Phase::Refused;\n            return Disposition::Applied;\n        }\n        let dropped = self.dropped(generation);\n",
+        )],
+    },
+    Mutant {
+        name: "renewals_at_once",
+        says: "every 401 renews the token at once",
+        edits: &[edit(
+            "token.rs",
+            ".filter(|from| self.rejected && *from > cx.now)",
+            ".filter(|from| self.rejected && *from > cx.now && !MUTANT)",
+        )],
+    },
+    Mutant {
+        name: "token_refusals_never_end",
+        says: "credentials that are refused are tried for ever",
+        edits: &[edit(
+            "token.rs",
+            "if self.refusals >= cx.policy.refusals {",
+            "if self.refusals >= cx.policy.refusals && !MUTANT {",
+        )],
+    },
+    Mutant {
+        name: "single_use_token_is_used_twice",
+        says: "a token for one pull is carried by two",
+        edits: &[edit(
+            "token.rs",
+            "Input::Taken { .. } if cx.policy.mode == Mode::Reusable =>",
+            "Input::Taken { .. } if cx.policy.mode == Mode::Reusable || MUTANT =>",
+        )],
+    },
+    Mutant {
+        name: "confirming_starves_routine",
+        says: "confirming pulls go first as long as there are any",
+        edits: &[
+            edit("fleet/account.rs", "pub(super) const fn turn", "pub(super) fn turn"),
+            edit(
+                "fleet/account.rs",
+                "            Class::Confirming => [Class::Routine,",
+                "            Class::Confirming if MUTANT => [Class::Confirming, Class::Routine, Class::Audit],\n            Class::Confirming => [Class::Routine,",
+            ),
+        ],
+    },
+    Mutant {
+        name: "routine_starves_confirming",
+        says: "routine pulls go first as long as there are any",
+        edits: &[edit(
+            "fleet/account.rs",
+            "            Class::Routine | Class::Audit => [Class::Confirming,",
+            "            Class::Routine | Class::Audit if MUTANT => [Class::Routine, Class::Confirming, Class::Audit],\n            Class::Routine | Class::Audit => [Class::Confirming,",
+        )],
+    },
+    Mutant {
+        name: "audits_go_first",
+        says: "audits go before whoever waits for a verdict",
+        edits: &[edit(
+            "fleet/grants.rs",
+            "door.turn().into_iter().find_map(longest)",
+            "door.turn().into_iter().rev().find_map(|class| (MUTANT && class == Class::Audit).then(|| longest(class)).flatten()).or_else(|| door.turn().into_iter().find_map(longest))",
+        )],
+    },
+    Mutant {
+        name: "youngest_first",
+        says: "who asked last is served first",
+        edits: &[edit(
+            "fleet/account.rs",
+            "self.queues.get(class as usize)?.first_key_value()",
+            "self.queues.get(class as usize).and_then(|queue| if MUTANT { queue.last_key_value() } else { queue.first_key_value() })",
+        )],
+    },
+    Mutant {
+        name: "fruitless_hints_keep_their_rank",
+        says: "a session whose hints lead to nothing new still goes before the routine",
+        edits: &[edit(
+            "poller.rs",
+            "            self.fruitless = true;",
+            "            self.fruitless = !MUTANT;",
+        )],
+    },
+    Mutant {
+        name: "limit_of_one_session",
+        says: "a 429 keeps away only the session that was told",
+        edits: &[edit(
+            "fleet/mod.rs",
+            "        let limited = fault.kind == FaultKind::RateLimited;\n",
+            "        if MUTANT {\n            return;\n        }\n        let limited = fault.kind == FaultKind::RateLimited;\n",
+        )],
+    },
+    Mutant {
+        name: "limit_without_a_time",
+        says: "a 429 that does not say for how long is ignored",
+        edits: &[edit("fleet/mod.rs", "None if limited => door", "None if limited && !MUTANT => door")],
+    },
+    Mutant {
+        name: "token_requests_are_free",
+        says: "token requests do not count against the budget",
+        edits: &[edit(
+            "fleet/grants.rs",
+            "        if !door.take(at.now) {\n            return false;\n        }\n        door.granted_token();",
+            "        if !MUTANT && !door.take(at.now) {\n            return false;\n        }\n        door.granted_token();",
+        )],
+    },
+    Mutant {
+        name: "tokens_starve_pulls",
+        says: "token requests go first as long as there are any",
+        edits: &[edit(
+            "fleet/account.rs",
+            "pub(super) const fn prefers_token(&self) -> bool {\n        !self.after_token",
+            "pub(super) fn prefers_token(&self) -> bool {\n        MUTANT || !self.after_token",
+        )],
+    },
+    Mutant {
+        name: "early_callback_is_lost",
+        says: "a callback before the opening is forgotten",
+        edits: &[edit(
+            "fleet/mod.rs",
+            "self.unknown.get_mut(provider).and_then(|ring| ring.take(id))",
+            "self.unknown.get_mut(provider).and_then(|ring| ring.take(id)).filter(|_| !MUTANT)",
+        )],
+    },
+    Mutant {
+        name: "signed_evicted_first",
+        says: "of the callbacks that nobody knows, what somebody vouched for is forgotten first",
+        edits: &[edit(
+            "fleet/unknown.rs",
+            "position(|entry| !entry.is_signed())",
+            "position(|entry| entry.is_signed() == MUTANT)",
+        )],
+    },
+    Mutant {
+        name: "opening_waits",
+        says: "opening a verification does not pull",
+        edits: &[edit(
+            "fleet/mod.rs",
+            "        self.step(at, key, session::Input::Tick, out);\n        let provider",
+            "        if !MUTANT {\n            self.step(at, key, session::Input::Tick, out);\n        }\n        let provider",
+        )],
+    },
 ];
