@@ -153,7 +153,7 @@ pub fn search<S: Scene>(scene: &S) -> Found {
         |first: &S::State| (0..).zip(scene.beginnings()).find(|(nth, _)| scene.begin(*nth, None) == *first);
     let broken = broken.into_iter().next().and_then(|(_, path)| {
         let beginning = path.clone().into_states().first().and_then(begins)?;
-        Some(tell(scene, &beginning, &path.into_actions()))
+        tell(scene, &beginning, &path.into_actions())
     });
     Found {
         states: checker.unique_state_count(),
@@ -166,7 +166,11 @@ pub fn search<S: Scene>(scene: &S) -> Found {
 }
 
 /// Goes the way and tells what happens.
-fn tell<S: Scene>(scene: &S, (nth, beginning): &(usize, String), way: &[S::Happening]) -> Counterexample {
+fn tell<S: Scene>(
+    scene: &S,
+    (nth, beginning): &(usize, String),
+    way: &[S::Happening],
+) -> Option<Counterexample> {
     let mut lines: Vec<Line> = Vec::new();
     let mut state = scene.begin(*nth, Some(&mut lines));
     for next in way {
@@ -174,16 +178,16 @@ fn tell<S: Scene>(scene: &S, (nth, beginning): &(usize, String), way: &[S::Happe
             S::panicked(&mut state);
         }
     }
-    let (law, what) =
-        S::broken(&state).map_or(("nothing", "nothing is broken"), |breach| (breach.law.name(), breach.what));
-    Counterexample {
+    let breach = S::broken(&state)?;
+    let law = breach.law.name();
+    Some(Counterexample {
         law,
-        what,
+        what: breach.what,
         moves: way.len(),
         sequence: story::sequence(&lines),
         mermaid: story::mermaid(law, &lines),
-        test: story::test(S::KIND, scene.name(), law, beginning, way),
-    }
+        test: story::test(S::KIND, scene.name(), breach, beginning, way),
+    })
 }
 
 /// Goes the way again, every move of which must be possible where it is made; says what is broken in the end.

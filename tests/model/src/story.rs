@@ -1,5 +1,6 @@
 //! A way through a world, told so that a person can follow it.
 
+use crate::law::Breach;
 use std::fmt::Debug;
 
 /// Who does something.
@@ -73,13 +74,12 @@ pub fn mermaid(title: &str, lines: &[Line]) -> String {
 }
 
 /// The same as a test that can be put into `tests/traces.rs` as it stands.
-pub(crate) fn test(kind: &str, world: &str, law: &str, beginning: &str, way: &[impl Debug]) -> String {
+pub(crate) fn test(kind: &str, world: &str, breach: Breach, beginning: &str, way: &[impl Debug]) -> String {
     let plain = |text: &str| text.to_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
     let moves: String = way.iter().map(|next| format!("            {next:?},\n")).collect();
+    let name = plain(&format!("{:?} in {world} {}", breach.law, breach.what));
     format!(
-        "#[test]\nfn {}_in_{}() {{\n    use idv_model::names::{kind}::*;\n    holds(\n        worlds::{kind}({world:?}),\n        {beginning:?},\n        &[\n{moves}        ],\n    );\n}}\n",
-        plain(law),
-        plain(world)
+        "#[test]\nfn {name}() {{\n    use idv_model::names::{kind}::*;\n    holds(\n        worlds::{kind}({world:?}),\n        {beginning:?},\n        &[\n{moves}        ],\n    );\n}}\n"
     )
 }
 

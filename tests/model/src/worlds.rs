@@ -237,7 +237,7 @@ fn small_fleets() -> Vec<fleet::Rules> {
             "two share a token; the host wakes late",
             TWO,
             vec![reusable()],
-            Limits { lateness: 2, failures: 1, ..one },
+            Limits { verdicts: 2, lateness: 2, failures: 1, ..one },
         ),
         Rules {
             words: &[Word::Claimed, Word::Forged],

@@ -28,3 +28,7 @@ fn r10_records_drive_in_crash() {
         ],
     );
 }
+
+// Of deliberate bugs, as they were printed.
+include!("written/session.rs");
+include!("written/fleet.rs");

@@ -144,8 +144,8 @@ impl World {
             0 => format!("pull {op} of {}", id(case)),
             _ => format!("pull {op} of {} with token {generation}", id(case)),
         });
-        self.pull_passes(run, waiting, case);
         let admitted = self.carries(run, account, generation);
+        self.pull_passes(run, waiting, case);
         let (patience, here) = (run.rules.session.poller.patience(), &self.cases[usize::from(case)]);
         let (alone, polite) = (here.awaited().is_none(), NOW >= here.polite_from);
         let newer = match here.refused.flatten() {

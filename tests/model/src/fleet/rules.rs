@@ -58,7 +58,7 @@ pub(super) const REFUSALS: u8 = 2;
 pub(super) const TTL: Span = Span::millis(8);
 pub(super) const MARGIN: Span = Span::millis(3);
 /// After a 429 that does not say for how long.
-const AFTER_REFUSAL: Span = Span::millis(2);
+const AFTER_REFUSAL: Span = Span::millis(3);
 const BACKOFF: Backoff = Backoff { first: Span::millis(2), most: Span::millis(2), jitter_percent: 0 };
 
 /// One world.

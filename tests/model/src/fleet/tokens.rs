@@ -178,8 +178,8 @@ impl World {
         let bearer = &mut self.bearers[usize::from(account)];
         if let Some(held) = bearer.held.as_mut().filter(|held| held.generation == generation) {
             // Past its time it would have been renewed anyway.
-            let good = NOW < held.until && !held.rejected && !held.superseded && !(single && held.used);
-            bearer.renews |= good;
+            let gone = held.rejected || held.superseded || (single && held.used);
+            bearer.renews |= NOW < held.until && !gone;
             held.rejected = true;
         }
     }

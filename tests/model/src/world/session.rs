@@ -298,10 +298,11 @@ impl World {
                         Law::R12,
                         "it ended while a pull could still bring the verdict",
                     );
-                    // Whoever has settled once, to a verdict that was followed by a lesser one, is not open again.
+                    // A lesser verdict after a settling one leaves a settled session settled, and lets an ended one live on as an open one.
                     let settles = |verdict: Option<Verdict>| verdict.is_some_and(Verdict::settles);
-                    let settled = self.seen.iter().flatten().any(|seen| settles(verdict_of(seen.truth)));
-                    let open = !settled && !settles(known(before).and_then(|known| known.verdict));
+                    let settled = settles(known(before).and_then(|known| known.verdict));
+                    let once = self.seen.iter().flatten().any(|seen| settles(verdict_of(seen.truth)));
+                    let open = if once && !settled { before.is_open() } else { !settled };
                     self.requires(
                         run,
                         reopened || open == (end == End::Expired),
