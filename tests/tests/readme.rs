@@ -32,26 +32,43 @@ fn is_test_name(word: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) && word.contains('_')
 }
 
-#[test]
-fn every_guarantee_names_tests_and_every_test_named_exists() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let mut found = BTreeSet::new();
-    functions(&root(), &mut found);
-    for guarantee in 1..=10 {
-        let row = readme.lines().find(|line| line.starts_with(&format!("| **G{guarantee} ")));
-        let row = row.unwrap_or_else(|| panic!("the README has no row for G{guarantee}"));
+/// Each of these rows of a document names tests, and every test that it names exists.
+fn rows_name_tests(document: &str, rows: impl Iterator<Item = String>, found: &BTreeSet<String>) {
+    let text = fs::read_to_string(root().join(document)).unwrap();
+    for name in rows {
+        let row = text.lines().find(|line| {
+            let bold = line.strip_prefix("| **").and_then(|line| line.strip_prefix(&name));
+            bold.is_some_and(|rest| rest.starts_with([' ', '*']))
+        });
+        let row = row.unwrap_or_else(|| panic!("{document} has no row for {name}"));
         let named: Vec<&str> = row.split('`').filter(|word| is_test_name(word)).collect();
-        assert!(!named.is_empty(), "the README names no test for G{guarantee}");
-        for name in named {
-            assert!(found.contains(name), "the README names `{name}`, which is no test");
+        assert!(!named.is_empty(), "{document} names no test for {name}");
+        for test in named {
+            assert!(found.contains(test), "{document} names `{test}`, which is no test");
         }
     }
 }
 
 #[test]
-fn every_file_that_the_readme_links_exists() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for link in readme.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
-        assert!(root().join(link).exists(), "the README links {link}, which does not exist");
+fn every_guarantee_and_rule_names_tests_and_every_test_named_exists() {
+    let mut found = BTreeSet::new();
+    functions(&root(), &mut found);
+    let guarantees = || (1..=10).map(|number| format!("G{number}"));
+    rows_name_tests("README.md", guarantees(), &found);
+    rows_name_tests("docs/guarantees.md", guarantees(), &found);
+    rows_name_tests("docs/guarantees.md", (1..=19).map(|number| format!("R{number}")), &found);
+}
+
+#[test]
+fn every_file_that_a_document_links_exists() {
+    for document in ["README.md", "docs/guarantees.md"] {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
+            assert!(
+                path.parent().unwrap().join(link).exists(),
+                "{document} links {link}, which does not exist"
+            );
+        }
     }
 }

@@ -178,11 +178,13 @@ impl Rules {
         AccountPolicy { provider: PROVIDER, token: self.tokens[usize::from(account)], session: self.session }
     }
 
-    /// Where nothing goes wrong any more, a session that is open is pulled within this time: a `Retry-After`, a renewal that waits for its
-    /// time, and then everybody's token and pull twice, one at a time.
+    /// Where nothing goes wrong any more, a session that is open is pulled within this time: a `Retry-After` that was heard, a renewal that
+    /// waits for its time, the routine wait, and then everybody's pull, and a token for it, one call at a time.
     pub(super) fn soon(&self) -> Span {
-        let calls = 2 * (self.cases.len() + self.tokens.len()) as u32;
-        RETRY_AFTER.plus(RENEWAL_GAP).plus(self.door.budget.interval().times(calls))
+        let bare = self.tokens.iter().all(|token| token.mode() == token::Mode::NotNeeded);
+        let calls = self.cases.len() as u32 * if bare { 1 } else { 2 };
+        let wait = if bare { RETRY_AFTER } else { RETRY_AFTER.plus(RENEWAL_GAP) };
+        wait.plus(INTERVAL).plus(self.door.budget.interval().times(calls))
     }
 }
 
