@@ -310,7 +310,7 @@ proptest! {
     fn g8_a_copy_of_a_fleet_on_another_clock_does_the_same(
         limits in prop::collection::vec(limits(), 1..3),
         terms in prop::collection::vec((0..2_usize, 0..2_usize, token_policies(), poller_policies(), any::<bool>()), 1..4),
-        happenings in prop::collection::vec((0..900_u64, 0..15_u8, 0..40_usize, any::<u64>()), 1..30),
+        happenings in prop::collection::vec((0..900_u32, 0..15_u8, 0..40_usize, any::<u64>()), 1..30),
         mood in moods(),
         shift in 0..1_000_000_i64,
     ) {

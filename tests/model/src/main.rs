@@ -4,14 +4,13 @@ mod hunt;
 mod table;
 
 use hunt::HUNTS;
-use idv_model::law::Law;
 use idv_model::worlds::{self, World};
 use std::process::ExitCode;
 use table::{MutantRow, WorldRow};
 
 const USAGE: &str = "\
-Searches every state that small worlds around the real session, delivery, receipt, fleet and token can reach, and shows that deliberate bugs
-are caught.
+Searches every state that small worlds around the real session, delivery, receipt and fleet can reach, and shows that deliberate
+bugs are caught.
 
 usage: prove [--small] [--world NAME]... [--mutant NAME]... [--json] [--diagram] [--test] [--pin]
 
@@ -123,7 +122,7 @@ fn main() -> ExitCode {
         worlds.push(row);
     }
     if !options.json {
-        table::laws(&worlds, &Law::ALL.map(Law::name));
+        table::laws(&worlds);
         table::mutants_head();
     }
     for hunt in options.hunts() {

@@ -18,6 +18,8 @@ pub trait Scene: Clone + Debug + Send + Sync + 'static {
 
     /// What this kind is called: the names that a written test needs stand in `names` under it.
     const KIND: &'static str;
+    /// What is looked at in every world of this kind. A law that is broken is found in any case.
+    const LAWS: &'static [Law];
     /// What must be seen to happen in some world of this kind, or nothing is proved.
     const WITNESSES: &'static [Witness<Self>];
 

@@ -1,6 +1,7 @@
 //! What is printed.
 
 use crate::hunt::Hunt;
+use idv_model::law::Law;
 use idv_model::worlds::{self, World};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -50,12 +51,13 @@ pub(crate) struct WorldRow {
     name: &'static str,
     about: &'static str,
     expected: Option<usize>,
+    laws: &'static [Law],
     pub(crate) found: Result,
 }
 
 impl WorldRow {
     pub(crate) fn new(world: &World, found: Result) -> Self {
-        Self { name: world.name(), about: world.about(), expected: world.states(), found }
+        Self { name: world.name(), about: world.about(), expected: world.states(), laws: world.laws(), found }
     }
 
     pub(crate) fn print(&self) {
@@ -109,23 +111,24 @@ pub(crate) fn worlds_head() {
     println!("{:<16} {:>10} {:>11} {:>5} {:>10}", "world", "states", "ways", "depth", "time");
 }
 
-pub(crate) fn laws(worlds: &[WorldRow], laws: &[&str]) {
+pub(crate) fn laws(worlds: &[WorldRow]) {
     if worlds.is_empty() {
         return;
     }
     println!("\n{:<54} {:<8}", "property", "");
-    for law in laws {
+    for law in Law::ALL {
         let broken: Vec<&str> = worlds
             .iter()
-            .filter(|row| row.found.way.as_ref().is_some_and(|way| way.law == *law))
+            .filter(|row| row.found.way.as_ref().is_some_and(|way| way.law == law.name()))
             .map(|row| row.name)
             .collect();
-        let verdict = if broken.is_empty() {
-            format!("holds in every state of {} worlds", worlds.len())
-        } else {
-            format!("BROKEN in {}", broken.join(", "))
+        let looked_at = worlds.iter().filter(|row| row.laws.contains(&law)).count();
+        let verdict = match (broken.is_empty(), looked_at) {
+            (true, 0) => "not looked at here".into(),
+            (true, _) => format!("holds in every state of {looked_at} worlds"),
+            (false, _) => format!("BROKEN in {}", broken.join(", ")),
         };
-        println!("  {law:<52} {verdict}");
+        println!("  {:<52} {verdict}", law.name());
     }
 }
 

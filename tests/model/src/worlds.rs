@@ -1,6 +1,7 @@
 //! The worlds that are searched.
 
 use crate::fleet;
+use crate::law::Law;
 use crate::rules::{Callbacks, Limits, Rules, Times, everything};
 use crate::search::{Found, Scene, search};
 use idv_core::session::EvidencePolicy;
@@ -123,6 +124,15 @@ impl World {
         match self {
             Self::Session(rules) => rules.about,
             Self::Fleet(rules) => rules.about,
+        }
+    }
+
+    /// What is looked at in it.
+    #[must_use]
+    pub const fn laws(&self) -> &'static [Law] {
+        match self {
+            Self::Session(_) => Rules::LAWS,
+            Self::Fleet(_) => fleet::Rules::LAWS,
         }
     }
 

@@ -12,6 +12,22 @@ impl Scene for Rules {
 
     const KIND: &'static str = "fleet";
 
+    const LAWS: &'static [Law] = &[
+        Law::G1,
+        Law::G2,
+        Law::G4,
+        Law::G6,
+        Law::G7,
+        Law::G9,
+        Law::R3,
+        Law::R11,
+        Law::R12,
+        Law::R13,
+        Law::R14,
+        Law::R15,
+        Law::Machine,
+    ];
+
     const WITNESSES: &'static [Witness<Self>] = &[
         ("two verdicts", |_, world| world.cases.iter().filter(|case| case.told > 0).count() == 2),
         ("a token is used", |_, world| {

@@ -13,6 +13,32 @@ impl Scene for Rules {
 
     const KIND: &'static str = "session";
 
+    const LAWS: &'static [Law] = &[
+        Law::G1,
+        Law::G2,
+        Law::G3,
+        Law::G4,
+        Law::G5,
+        Law::G6,
+        Law::G7,
+        Law::G9,
+        Law::R1,
+        Law::R2,
+        Law::R3,
+        Law::R4,
+        Law::R5,
+        Law::R6,
+        Law::R7,
+        Law::R8,
+        Law::R9,
+        Law::R10,
+        Law::R11,
+        Law::R12,
+        Law::R14,
+        Law::R16,
+        Law::Machine,
+    ];
+
     const WITNESSES: &'static [Witness<Self>] = &[
         ("a revision", |_, world| world.revisions() == 1),
         ("two revisions", |_, world| world.revisions() == 2),
