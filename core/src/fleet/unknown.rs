@@ -111,28 +111,35 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What is kept, as a list: signed or not, bytes, when it came, and which it was.
+    type Kept = (bool, u32, Instant, usize);
+
     proptest! {
         #[test]
         fn r15_the_ring_is_bounded_and_evicts_signed_callbacks_last(
-            script in proptest::collection::vec((any::<bool>(), 1u32..40, 0u64..20), 1..200)
+            script in proptest::collection::vec((any::<bool>(), 0..103_u32, 0..20_i64), 1..200),
+            count in 0..9_u32,
         ) {
-            let policy = UnknownPolicy { count: 8, bytes: 100, age: Span::millis(50) };
-            let mut ring = Unknown::default();
+            let policy = UnknownPolicy { count, bytes: 100, age: Span::millis(50) };
+            let (mut ring, mut list) = (Unknown::default(), std::vec::Vec::<Kept>::new());
             let mut now = Instant::from_millis(1);
-            for (signed, bytes, passed) in script {
-                now = now.shifted(passed as i64);
-                let signed_before = ring.entries.iter().filter(|entry| entry.is_signed()).count();
-                let unsigned_before = ring.entries.len() - signed_before;
-                let expired = ring.entries.iter().filter(|entry| now >= entry.received.after(policy.age)).count();
+            for (nth, (signed, bytes, passed)) in script.into_iter().enumerate() {
+                now = now.shifted(passed);
                 let callback = if signed { Callback::SignedSignal } else { Callback::Unsigned };
-                ring.keep(&policy, now, IdKey::new("shufti", "x"), callback, bytes);
-                prop_assert!(ring.entries.len() <= 8 && ring.bytes <= 100);
-                prop_assert_eq!(ring.bytes, ring.entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>());
-                let signed_now = ring.entries.iter().filter(|entry| entry.is_signed()).count();
-                let unsigned_now = ring.entries.len() - signed_now;
-                if expired == 0 && signed_now < signed_before + usize::from(signed) {
-                    prop_assert!(unsigned_now <= usize::from(!signed), "{unsigned_before} unsigned were there");
+                ring.keep(&policy, now, IdKey::new("shufti", &std::format!("{nth}")), callback, bytes);
+                if count > 0 && bytes <= 100 {
+                    let expired = list.iter().take_while(|kept| now.since(kept.2) >= 50).count();
+                    list.drain(..expired);
+                    while list.len() == count as usize || list.iter().map(|kept| kept.1).sum::<u32>() + bytes > 100 {
+                        list.remove(list.iter().position(|kept| !kept.0).unwrap_or(0));
+                    }
+                    list.push((signed, bytes, now, nth));
                 }
+                let is: std::vec::Vec<_> = ring.entries.iter().map(|entry| (entry.id, entry.received, entry.bytes)).collect();
+                let id = |nth: usize| IdKey::new("shufti", &std::format!("{nth}"));
+                let was: std::vec::Vec<_> = list.iter().map(|kept| (id(kept.3), kept.2, kept.1)).collect();
+                prop_assert!(is == was, "it keeps others than the list");
+                prop_assert_eq!(ring.bytes, list.iter().map(|kept| u64::from(kept.1)).sum::<u64>());
             }
         }
     }

@@ -5,12 +5,15 @@ use crate::scene::{
     two_accounts, verdict,
 };
 use crate::world::{Event, TokenAnswer, World};
-use idv_core::evidence::{Callback, FaultKind, Outcome, Verdict};
-use idv_core::fleet::{Action, FleetPolicy, Key};
-use idv_core::poller::Class;
-use idv_core::session::End;
+use idv_core::backoff::Backoff;
+use idv_core::budget;
+use idv_core::evidence::{Callback, Fault, FaultKind, Outcome, Verdict};
+use idv_core::fleet::{AccountId, AccountPolicy, Action, At, DoorPolicy, FleetPolicy, Key, Stored};
+use idv_core::poller::{self, Class};
+use idv_core::session::{self, End};
 use idv_core::time::{Instant, Span};
 use idv_core::token;
+use std::collections::BTreeSet;
 
 #[test]
 fn r13_grants_alternate_while_confirming_and_routine_pulls_wait() {
@@ -117,6 +120,58 @@ fn r13_another_door_stays_open() {
 }
 
 #[test]
+fn r13_a_token_request_goes_through_its_own_door_only() {
+    let mut world = World::new(FleetPolicy::default());
+    let doors = [world.door(a_call_a_second(1)), world.door(a_call_a_second(1))];
+    let policy = token::Policy::reusable(Span::mins(10)).build().unwrap();
+    let account = world.account(doors[0], terms("shareid", policy));
+    world.feed(Event::Take { door: doors[0] });
+    world.open(account, "a");
+    assert!(requests(&world.run()).is_empty(), "the call of this second is somebody else's");
+    assert_eq!(requests(&world.sleep()), [1]);
+}
+
+/// Calls that failed at the same moment, of many sessions and of many accounts, are not tried again at the same moment.
+#[test]
+fn g7_what_failed_together_is_not_tried_again_together() {
+    let backoff = Backoff { first: Span::mins(1), most: Span::mins(1), jitter_percent: 100 };
+    let wide = || DoorPolicy::new(budget::Policy::per_window(1_000, Span::secs(1), 500).unwrap());
+    let poller = poller::Policy::builder(Span::secs(5), Span::hours(1)).backoff(backoff).build().unwrap();
+    let session = session::Policy::confirm_by_pull(poller);
+    let plain = AccountPolicy { session, ..basic("shufti") };
+    let (mut world, door, account) = one_account(wide(), plain);
+    let failed = fault(FaultKind::ServerError, None);
+    let opened: Vec<Key> = (0..64).map(|nth| world.open(account, &format!("{nth}"))).collect();
+    for pull in pulls(&world.run()) {
+        world.answer(pull, failed);
+    }
+    let apart = |moments: BTreeSet<Option<Instant>>| moments.len() > 60;
+    assert!(apart(
+        opened.iter().map(|key| world.fleet.session(*key).unwrap().poller().next_pull()).collect()
+    ));
+
+    let token = token::Policy::reusable(Span::mins(10)).backoff(backoff).build().unwrap();
+    let accounts: Vec<AccountId> =
+        (0..64).map(|_| world.account(door, AccountPolicy { token, ..plain })).collect();
+    for (nth, account) in accounts.iter().enumerate() {
+        world.open(*account, &format!("with a token {nth}"));
+    }
+    assert_eq!(requests(&world.run()).len(), 64);
+    let fault = Fault { kind: FaultKind::ServerError, retry_after: None };
+    for account in accounts {
+        world.feed(Event::Token { account, op: 1, answer: TokenAnswer::Failed(fault) });
+    }
+    let mut moments = BTreeSet::new();
+    let end = world.now.after(Span::mins(2));
+    while world.wakes().is_some_and(|at| at <= end) {
+        if !requests(&world.sleep()).is_empty() {
+            moments.insert(Some(world.now));
+        }
+    }
+    assert!(apart(moments));
+}
+
+#[test]
 fn r13_token_requests_and_strangers_count_against_the_budget_and_tokens_come_first() {
     let policy = token::Policy::reusable(Span::mins(10)).build().unwrap();
     let (mut world, door, tokens) = one_account(a_call_a_second(1), terms("shareid", policy));
@@ -164,10 +219,29 @@ fn r13_crowding_is_said_once_to_every_account_behind_the_door() {
         world.open(one, &nth.to_string());
     }
     assert_eq!(crowded(&world), [], "600 sessions, each every 10 minutes, three times in 30");
-    world.open(one, "one too many");
+    // One that the store knew as settled is not pulled in the routine: its place is free again.
+    let settled = {
+        let (mut other, [account, _]) = two_accounts();
+        let key = other.settled(account, "known");
+        *other.fleet.session(key).unwrap()
+    };
+    let stored = Stored { id: "known", alias: None, session: settled, version: 3 };
+    let at = At::new(world.now, 7);
+    for nth in 0..3 {
+        let key = world.fleet.open(at, one, &format!("known {nth}"), None, &mut |_| {}).unwrap();
+        world.fleet.replace(at, key, stored, &mut |_| {});
+        assert!(world.fleet.session(key).unwrap().is_settled());
+    }
+    let first = world.open(one, "one too many");
     assert_eq!(crowded(&world), [one, two]);
     world.open(one, "and another");
+    assert_eq!(crowded(&world), [one, two], "it is said once");
+    for key in [first, world.fleet.find("shufti", "17").unwrap()] {
+        world.fleet.cancel(at, key, &mut |_| {});
+    }
     assert_eq!(crowded(&world), [one, two]);
+    world.open(one, "crowded again");
+    assert_eq!(crowded(&world), [one, two, one, two], "until it is over");
 }
 
 #[test]

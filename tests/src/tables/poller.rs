@@ -38,6 +38,9 @@ impl Tabled for Subjected {
             given_up("given up, and may be answered late", &long),
             sent("after a refusal", &long).after(0, [refused(1)]),
             sent("a change signal came to nothing", &long).after(0, [signal, answered(1, rest)]),
+            sent("a change signal came to nothing twice, and a hint brought the third pull forward", &long)
+                .after(0, [signal, answered(1, rest)])
+                .after(10_000, [Tick, Granted, answered(2, rest), hint(Class::Confirming)]),
             sent("watched, until the audit", &long).after(0, [answered(1, watch)]),
             given_up("watched without audits, a late answer may come", &unaudited).after(0, [Settled]),
             given_up("demanded, and past the deadline", &short)
