@@ -117,6 +117,11 @@ impl Engine {
         out: &mut dyn FnMut(Task),
     ) {
         self.drop_other_hand_over(key);
+        // It waited for a save. Where the session was read from the store again, the application may have had it since (G2).
+        let awaited = self.fleet.session(key).and_then(session::Session::awaiting_hand_over);
+        if awaited.map(|awaited| awaited.number) != Some(revision.number) {
+            return;
+        }
         // One under way is of this revision: the session was read from the store again meanwhile.
         if let Some(beside) = self.sessions.get_mut(&key)
             && beside.hand_over.is_none()

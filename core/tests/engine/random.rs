@@ -301,3 +301,16 @@ proptest! {
         prop_assert_eq!(format!("{:?}", world.events), format!("{:?}", again.events));
     }
 }
+
+/// A save that a dead process had under way came late, and the session was read from the store again; what was being handed over at the
+/// time was confirmed before the save that followed.
+#[test]
+fn g2_what_is_confirmed_while_its_session_is_read_anew_is_not_handed_over_again() {
+    use Op::{Callback, CrashWhileSaving, Do, LateSave, Open, Pass, Truth};
+    let callback = Callback { id: 2, verdict: 3, signature: Some("good") };
+    let settled = [Open(2), Do(0), Truth(2, 0), Do(0), Do(0), Do(0)];
+    let crash = [callback, CrashWhileSaving, LateSave];
+    // The save, which conflicts; what the store has; the hand-over; its confirmation; and then the next save.
+    let then = [Do(1), Do(1), Do(0), Do(1), Do(0)];
+    play(Fake::PLAIN, 0, &[&settled[..], &crash[..], &then[..], &[Pass(1)]].concat(), 0);
+}
