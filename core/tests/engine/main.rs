@@ -11,4 +11,5 @@ mod queue;
 mod random;
 mod saving;
 mod tokens;
+mod trace;
 mod world;

@@ -1,6 +1,7 @@
 //! A driver in virtual time: keeps what the engine asked for until the test has it done.
 
 use crate::fake::Fake;
+use crate::trace::Trace;
 use idv_core::engine::reception::Action;
 use idv_core::engine::{
     Account, Arrived, Call, Completion, Engine, Event, HandOver, Moment, Opened, Opening, Policy, Reception,
@@ -135,6 +136,7 @@ pub(crate) struct Given {
 
 pub(crate) struct World {
     pub(crate) engine: Engine,
+    trace: Trace,
     policy: Policy,
     fake: Fake,
     pub(crate) account: AccountId,
@@ -163,9 +165,10 @@ impl World {
     }
 
     pub(crate) fn with(fake: Fake, policy: Policy) -> Self {
-        let (engine, account) = Self::make(fake, policy);
+        let (engine, account, trace) = Self::make(fake, policy);
         Self {
             engine,
+            trace,
             policy,
             fake,
             account,
@@ -185,10 +188,11 @@ impl World {
         }
     }
 
-    fn make(fake: Fake, policy: Policy) -> (Engine, AccountId) {
-        let mut engine = Engine::new(policy);
+    fn make(fake: Fake, policy: Policy) -> (Engine, AccountId, Trace) {
+        let (trace, recording) = Trace::begin();
+        let mut engine = Engine::recorded(policy, recording);
         let account = engine.add_account(Account::new(fake).unwrap());
-        (engine, account)
+        (engine, account, trace)
     }
 
     pub(crate) fn moment(&mut self) -> Moment {
@@ -322,8 +326,7 @@ impl World {
 
     /// Everything that was under way is lost; another process takes over what is stored.
     pub(crate) fn crash(&mut self) {
-        let (engine, account) = Self::make(self.fake, self.policy);
-        (self.engine, self.account) = (engine, account);
+        (self.engine, self.account, self.trace) = Self::make(self.fake, self.policy);
         self.asked.clear();
         // The other process has another clock.
         self.now = 500 + self.now % 1_000;
