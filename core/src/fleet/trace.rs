@@ -1,6 +1,6 @@
 //! What went into a fleet and what came out, as plain data: to be written down, and to be done again (G8).
 //!
-//! A fleet is fed by calls. [`Input`] names each of them with its arguments, [`Fleet::apply`] makes the call that it names, and an
+//! A fleet is fed by calls. [`Input`] names each of them with its arguments, [`Replay::apply`] makes the call that it names, and an
 //! [`Entry`] is an input with all that came of it. Inputs hold times, entropy, outcomes and digests: no body, no token, no secret. They hold
 //! ids, which may be personal data; a fleet asks of an id only whether it equals another and whether it is empty, so [`Redaction`] can
 //! put others in their place, and the trace replays all the same.
