@@ -276,6 +276,8 @@ fn came(entry: &Entry<'_>) -> Option<(Lane, Said)> {
         | Input::AddAccount { .. }
         | Input::ListeningHadAGap
         | Input::Take { .. }
+        | Input::Hold { .. }
+        | Input::Release { .. }
         | Input::Forget { .. }
         | Input::Run { .. } => None,
     }
@@ -308,6 +310,8 @@ const fn elsewhere(input: &Input<'_>) -> &'static str {
         | Input::AddAccount { .. }
         | Input::ListeningHadAGap
         | Input::Take { .. }
+        | Input::Hold { .. }
+        | Input::Release { .. }
         | Input::Forget { .. } => "because of another",
     }
 }

@@ -249,6 +249,7 @@ fn describe(status: &Status) -> String {
     text += &format!(", {} pull(s)", status.attempts);
     match (status.pulling, status.next_pull) {
         (true, _) => text += ", asking now",
+        (false, Some(Duration::ZERO)) => text += ", next in its turn",
         (false, Some(next)) => text += &format!(", next in {}", seconds(next)),
         (false, None) => {}
     }

@@ -5,7 +5,6 @@ use crate::delivery::Delivery;
 use crate::evidence::{ContentDigest, Evidence, Outcome, Verdict};
 use crate::fleet::{AccountId, Action};
 use crate::lifecycle::Lifecycle;
-use crate::secret::Secret;
 use crate::session;
 use crate::store::{Keep, KeptBody, KeptBodyBuf};
 use crate::time::Instant;
@@ -110,10 +109,6 @@ pub(super) struct Held {
     /// The save.
     pub(super) number: u32,
     pub(super) action: Action,
-    /// When it was asked for.
-    pub(super) asked: Instant,
-    /// The single-use token that it carries.
-    pub(super) token: Option<Secret>,
 }
 
 /// The saves of one session. Numbers say which steps a save covers; at most one is under way.

@@ -110,7 +110,7 @@ impl Engine {
     /// costs latency, never a verdict.
     pub fn callback(&mut self, mut moment: Moment, arrived: Arrived, out: &mut dyn FnMut(Task)) {
         self.route(&mut moment, arrived.into(), out);
-        self.settle(&mut moment, out);
+        self.settle(&mut moment);
     }
 
     pub(super) fn route(&mut self, m: &mut Moment, arrived: Named, out: &mut dyn FnMut(Task)) {

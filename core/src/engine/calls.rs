@@ -2,17 +2,14 @@
 
 use super::performing::Fed;
 use super::report::{Body, Event};
-use super::task::{Call, Purpose, Task, Ticket};
+use super::task::{Call, Purpose, Task};
 use super::{Engine, Moment};
-use crate::evidence::{Evidence, FaultKind, Outcome};
-use crate::fleet::{AccountId, Action, Key};
-use crate::http::Failure;
+use crate::evidence::{Evidence, Outcome};
+use crate::fleet::{AccountId, Key};
 use crate::lifecycle::Channel;
 use crate::machine::Disposition;
 use crate::provider::{PullAnswer, TokenAnswer};
-use crate::secret::Secret;
 use crate::time::Instant;
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -127,46 +124,29 @@ impl Engine {
         out(Task::Tell(Event::NoToken { provider, refused, diagnosis }));
     }
 
-    /// The token that only this pull may carry.
-    pub(super) fn single_use_token(&mut self, m: &mut Moment, action: &Action) -> Option<Secret> {
-        let Action::Pull { account, generation, .. } = action else { return None };
-        let spent = self.fleet.usable_token(m.at(), *account) != Some(*generation);
-        let entry = self.accounts.get_mut(account)?;
-        entry.token.take_if(|(held, _)| spent && held == generation).map(|(_, token)| token)
-    }
-
     pub(super) fn pull(
         &mut self,
         m: &mut Moment,
         (key, op, generation): (Key, u32, u32),
         account: AccountId,
-        token: Option<Secret>,
         until: Instant,
         out: &mut dyn FnMut(Task),
     ) {
-        let (Some(beside), Some(entry)) = (self.sessions.get(&key), self.accounts.get(&account)) else {
+        // One that serves once is spent by this, and nobody else carries it.
+        let spent = self.fleet.usable_token(m.at(), account) != Some(generation);
+        let (Some(beside), Some(entry)) = (self.sessions.get(&key), self.accounts.get_mut(&account)) else {
             return;
         };
-        let awaited = self.fleet.session(key).and_then(|session| session.poller().in_flight());
-        // It waited for the store, and nobody waits for it any more: cancelled, or too late.
-        if self.stopping || awaited != Some(op) {
+        let shared = entry.token.as_ref().filter(|(number, _)| *number == generation);
+        let token = shared.map(|(_, token)| token.clone());
+        if spent && token.is_some() {
+            entry.token = None;
+        }
+        if self.stopping || (generation != 0 && token.is_none()) {
             return;
         }
-        let shared =
-            || entry.token.as_ref().filter(|(held, _)| *held == generation).map(|(_, token)| token.clone());
-        let token = token.or_else(shared);
         let purpose = Purpose::Pull { key, op, account, generation, id: Arc::clone(&beside.id) };
-        if generation != 0 && token.is_none() {
-            // It waited for the store, and the token was refused or replaced meanwhile.
-            let diagnosis = "not sent: its token was replaced meanwhile".to_owned();
-            let failure = Failure { kind: FaultKind::TimedOut, diagnosis };
-            return self.at_once.push_back(Ticket(purpose).failed(failure));
-        }
-        let call = Call { purpose, provider: Arc::clone(&entry.provider), token, until };
-        match call.within(m.now) {
-            Ok(_) => out(Task::Call(call)),
-            Err(failure) => self.at_once.push_back(call.ticket().failed(failure)),
-        }
+        out(Task::Call(Call { purpose, provider: Arc::clone(&entry.provider), token, until }));
     }
 
     pub(super) fn ask_token(

@@ -194,8 +194,6 @@ pub struct Engine {
     unknown: VecDeque<(&'static str, Arc<str>, Record)>,
     /// What the store is asked about first.
     lookups: Lookups,
-    /// Completions of what could not even be started.
-    at_once: VecDeque<Completion>,
     /// The fleet forgot sessions that a store may still have.
     has_forgotten: bool,
     /// Nothing new is started.
@@ -235,7 +233,6 @@ impl Engine {
             timers: BTreeSet::new(),
             unknown: VecDeque::new(),
             lookups: Lookups::default(),
-            at_once: VecDeque::new(),
             has_forgotten: false,
             stopping: false,
             awaited: 0,
@@ -288,7 +285,7 @@ impl Engine {
         let Created { unsigned_answer, body, .. } = &created;
         let fed = Fed { evidence: Evidence::Pulled, unsigned_answer: *unsigned_answer, body };
         self.perform(m, actions, Some(fed), out);
-        self.settle(m, out);
+        self.settle(m);
         Ok(key)
     }
 
@@ -367,7 +364,7 @@ impl Engine {
     pub fn complete(&mut self, mut moment: Moment, completion: Completion, out: &mut dyn FnMut(Task)) {
         let m = &mut moment;
         self.completed(m, completion, out);
-        self.settle(m, out);
+        self.settle(m);
     }
 
     /// Does what is due, at most about `work` steps of it, and says when to come back. An input may come earlier.
@@ -394,7 +391,7 @@ impl Engine {
         let mut actions = Vec::new();
         let wake = self.fleet.run(m.at(), left, &mut |action| actions.push(action));
         self.perform(m, actions, None, out);
-        self.settle(m, out);
+        self.settle(m);
         if wake == Wake::More {
             return Wake::More;
         }
@@ -422,7 +419,7 @@ impl Engine {
             end: session.end(),
             attempts: session.poller().last_op(),
             pulling: session.poller().in_flight().is_some(),
-            next_pull: session.poller().next_pull().map(until),
+            next_pull: session.wants().map(|_| Duration::ZERO).or(session.poller().next_pull().map(until)),
             time_left: session.poller().bound().map(until),
             reached: beside.reached,
             diagnosis: self.diagnosis(beside),
@@ -470,16 +467,12 @@ impl Engine {
         let mut actions = Vec::new();
         let disposition = step(&mut self.fleet, m.at(), &mut actions);
         self.perform(m, actions, None, out);
-        self.settle(m, out);
+        self.settle(m);
         disposition
     }
 
-    /// Takes in the completions of what could not even be started, and drops what is of no more use: tokens, and tombstones beyond those
-    /// that are kept.
-    fn settle(&mut self, m: &mut Moment, out: &mut dyn FnMut(Task)) {
-        while let Some(completion) = self.at_once.pop_front() {
-            self.completed(m, completion, out);
-        }
+    /// Drops what is of no more use: tokens, and tombstones beyond those that are kept.
+    fn settle(&mut self, m: &mut Moment) {
         self.forget_oldest();
         let at = m.at();
         for (id, account) in &mut self.accounts {

@@ -1,4 +1,6 @@
 //! What the fleet asks for, put into effect: at once, or once the step that asked for it is saved (G9).
+//!
+//! Pulls do not wait here: a session whose save is owed is permitted none ([`crate::fleet::Fleet::hold`]).
 
 use super::beside::{Held, Kept};
 use super::report::{Body, Event};
@@ -6,8 +8,6 @@ use super::task::Task;
 use super::{Engine, Moment};
 use crate::evidence::{Evidence, Outcome};
 use crate::fleet::{Action, Key};
-use crate::secret::Secret;
-use crate::time::Instant;
 use alloc::borrow::ToOwned;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -60,20 +60,15 @@ impl Engine {
                 }
                 continue;
             }
-            let token = self.single_use_token(m, &action);
             let waits = session_of(&action)
                 .and_then(|key| self.sessions.get_mut(&key))
                 .filter(|beside| beside.saving.is_owed());
             match waits {
                 Some(beside) => {
                     let number = beside.saving.wanted;
-                    if let Action::Pull { .. } = action {
-                        // The one before it is over, or this one would not have been granted.
-                        beside.held.retain(|held| !matches!(held.action, Action::Pull { .. }));
-                    }
-                    beside.held.push_back(Held { number, action, asked: m.now, token });
+                    beside.held.push_back(Held { number, action });
                 }
-                None => self.start(m, action, m.now, token, out),
+                None => self.start(m, action, out),
             }
         }
         for key in to_save {
@@ -83,29 +78,21 @@ impl Engine {
 
     /// Starts what waited for a save that is done.
     pub(super) fn start_released(&mut self, m: &mut Moment, key: Key, out: &mut dyn FnMut(Task)) {
-        while let Some(Held { action, asked, token, .. }) =
-            self.sessions.get_mut(&key).and_then(|beside| beside.release())
+        while let Some(Held { action, .. }) = self.sessions.get_mut(&key).and_then(|beside| beside.release())
         {
-            self.start(m, action, asked, token, out);
+            self.start(m, action, out);
         }
     }
 
-    /// Starts one action, asked for at `asked`; its completion comes as an input.
-    fn start(
-        &mut self,
-        m: &mut Moment,
-        action: Action,
-        asked: Instant,
-        token: Option<Secret>,
-        out: &mut dyn FnMut(Task),
-    ) {
+    /// Starts one action; its completion comes as an input.
+    fn start(&mut self, m: &mut Moment, action: Action, out: &mut dyn FnMut(Task)) {
         match action {
             Action::Save { .. } | Action::Keep { .. } => {}
             Action::RequestToken { account, op, within } => {
-                self.ask_token(account, op, asked.after(within), out)
+                self.ask_token(account, op, m.now.after(within), out)
             }
             Action::Pull { key, op, account, generation, within } => {
-                self.pull(m, (key, op, generation), account, token, asked.after(within), out);
+                self.pull(m, (key, op, generation), account, m.now.after(within), out);
             }
             Action::HandOver { key, revision } => self.begin_hand_over(m, key, revision, out),
             Action::Ended { key, end, unconfirmed } => {

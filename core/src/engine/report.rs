@@ -245,7 +245,7 @@ pub struct Status {
     pub attempts: u32,
     /// A pull is under way.
     pub pulling: bool,
-    /// The time until the next pull, where one is planned.
+    /// The time until the next pull, where one is planned; zero while it waits for the store or for its turn.
     pub next_pull: Option<Duration>,
     /// The time until the deadline, or until the end of the watch.
     pub time_left: Option<Duration>,

@@ -96,7 +96,7 @@ impl Engine {
                 self.restore_record(m, record, out);
             }
         }
-        self.settle(m, out);
+        self.settle(m);
         Ok(())
     }
 
@@ -153,6 +153,7 @@ impl Engine {
             // What the other session asked for is not awaited any more.
             beside.held.clear();
             beside.saving.done = beside.saving.wanted;
+            self.fleet.release(key);
         }
         if cancelled {
             self.fleet.cancel(m.at(), key, &mut |action| actions.push(action));

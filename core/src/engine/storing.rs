@@ -128,6 +128,9 @@ impl Engine {
     /// The session as it stands must be saved, before anything that it asks for from now on is started.
     pub(super) fn want_save(&mut self, key: Key) {
         if let Some(beside) = self.sessions.get_mut(&key) {
+            if !beside.saving.is_owed() {
+                self.fleet.hold(key);
+            }
             beside.saving.wanted = beside.saving.wanted.wrapping_add(1);
         }
     }
@@ -187,6 +190,9 @@ impl Engine {
         match result {
             Ok(Saved::Stored { version }) => {
                 beside.saved(number, version);
+                if !beside.saving.is_owed() {
+                    self.fleet.release(key);
+                }
                 self.opened(key, Opening::Saved, out);
                 self.start_released(m, key, out);
                 self.save_owed(m, key, out);

@@ -79,11 +79,11 @@ impl Call {
     /// How long it may take from now on.
     ///
     /// # Errors
-    /// Its time is over: it waited too long for the store or for its turn, and must not be sent. Complete with this failure.
+    /// Its time is over: it waited too long for its turn, and must not be sent. Complete with this failure.
     pub fn within(&self, now: Instant) -> Result<Span, Failure> {
         now.until(self.until).ok_or_else(|| {
             let diagnosis =
-                "not sent: its time was over before its turn came; allow more calls at the same time, or look at the store";
+                "not sent: its time was over before its turn came; allow more calls at the same time";
             Failure { kind: FaultKind::TimedOut, diagnosis: diagnosis.to_owned() }
         })
     }

@@ -15,12 +15,14 @@ impl Fleet {
                 self.step_token(at, account, token::Input::Tick, out);
             }
         }
+        // Whoever is told of a gap has to be saved before it is permitted anything, so permission comes with the next call.
+        let told_of_gap = self.gap.is_some();
         for _ in 0..work.max(1) {
-            let worked = self.run_timer(at, out)
-                || self.tell_refused(at, out)
-                || self.run_grant(at, out)
-                || self.run_gap(at, out);
-            if !worked {
+            let worked = self.run_timer(at, out) || self.tell_refused(at, out) || self.run_gap(at, out);
+            if !worked && told_of_gap {
+                return Wake::More;
+            }
+            if !worked && !self.run_grant(at, out) {
                 return self.wake();
             }
         }

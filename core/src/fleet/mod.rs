@@ -178,7 +178,9 @@ impl Fleet {
         live.session = stored.session;
         live.version = stored.version;
         let is_open = live.is_open();
+        let is_queued = !live.is_held;
         if let Some((class, since)) = live.place.take()
+            && is_queued
             && let Some(account) = self.accounts.get_mut(account as usize)
         {
             account.dequeue(class, since);
@@ -307,6 +309,33 @@ impl Fleet {
             bytes,
         );
         Routed::Unknown
+    }
+
+    /// From now on this session is permitted no pull, until it is released: what it knows is not saved yet. A permission that waited for the
+    /// store would be a call counted at one moment and sent at another, and many that wait together would go beyond the limit (G7).
+    pub fn hold(&mut self, key: Key) {
+        self.set_held(key, true);
+    }
+
+    /// The session is saved, and is permitted pulls again; it stands where it would stand had it not been held.
+    pub fn release(&mut self, key: Key) {
+        self.set_held(key, false);
+    }
+
+    fn set_held(&mut self, key: Key, held: bool) {
+        let Some(live) = self.sessions.get_mut(key) else { return };
+        if core::mem::replace(&mut live.is_held, held) == held {
+            return;
+        }
+        if let Some((class, since)) = live.place
+            && let Some(account) = self.accounts.get_mut(live.account as usize)
+        {
+            if held {
+                account.dequeue(class, since);
+            } else {
+                account.enqueue(class, since, key);
+            }
+        }
     }
 
     /// The application has the revision, and said so.
@@ -488,7 +517,9 @@ impl Fleet {
             // Who asks in another class keeps the place of the first asking.
             let since = match live.place {
                 Some((class, since)) => {
-                    account.dequeue(class, since);
+                    if !live.is_held {
+                        account.dequeue(class, since);
+                    }
                     since
                 }
                 None => {
@@ -497,7 +528,9 @@ impl Fleet {
                 }
             };
             live.place = wanted.map(|class| (class, since));
-            if let Some(class) = wanted {
+            if let Some(class) = wanted
+                && !live.is_held
+            {
                 account.enqueue(class, since, key);
             }
         }

@@ -253,6 +253,14 @@ impl Recorder {
         step!(self, out, learn_alias(at, key, alias), Input::LearnAlias { at, key, alias: alias.into() })
     }
 
+    pub(crate) fn hold(&mut self, key: Key) {
+        call!(self, hold(key), Input::Hold { key })
+    }
+
+    pub(crate) fn release(&mut self, key: Key) {
+        call!(self, release(key), Input::Release { key })
+    }
+
     pub(crate) fn forget(&mut self, key: Key) -> Disposition {
         call!(self, forget(key), Input::Forget { key })
     }

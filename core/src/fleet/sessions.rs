@@ -15,8 +15,10 @@ pub(super) struct Live {
     pub(super) account: u32,
     /// Of its last save; zero before the first.
     pub(super) version: u32,
-    /// Where it stands in its account's queues, while it waits for permission.
+    /// Where it stands in its account's queues, while it waits for permission; where it will stand, while it is held.
     pub(super) place: Option<(Class, u64)>,
+    /// It keeps its place, and is not permitted anything.
+    pub(super) is_held: bool,
     /// Which tombstone it is, once it is one.
     pub(super) grave: Option<u64>,
     pub(super) id: Box<str>,
@@ -25,7 +27,16 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(session: Session, account: u32, id: &str, version: u32) -> Self {
-        Self { session, account, version, place: None, grave: None, id: id.into(), alias: None }
+        Self {
+            session,
+            account,
+            version,
+            place: None,
+            is_held: false,
+            grave: None,
+            id: id.into(),
+            alias: None,
+        }
     }
 
     /// Waits for its first settling verdict.

@@ -68,6 +68,10 @@ pub enum Input<'a> {
     Take { at: At, door: DoorId },
     /// [`Fleet::learn_alias`].
     LearnAlias { at: At, key: Key, alias: Cow<'a, str> },
+    /// [`Fleet::hold`].
+    Hold { key: Key },
+    /// [`Fleet::release`].
+    Release { key: Key },
     /// [`Fleet::forget`].
     Forget { key: Key },
     /// [`Fleet::run`].
@@ -196,9 +200,12 @@ impl<'a> Input<'a> {
             | Self::Take { at, .. }
             | Self::LearnAlias { at, .. }
             | Self::Run { at, .. } => Some(*at),
-            Self::AddDoor { .. } | Self::AddAccount { .. } | Self::ListeningHadAGap | Self::Forget { .. } => {
-                None
-            }
+            Self::AddDoor { .. }
+            | Self::AddAccount { .. }
+            | Self::ListeningHadAGap
+            | Self::Hold { .. }
+            | Self::Release { .. }
+            | Self::Forget { .. } => None,
         }
     }
 
@@ -223,6 +230,8 @@ impl<'a> Input<'a> {
             | Self::Cancel { .. }
             | Self::ListeningHadAGap
             | Self::Take { .. }
+            | Self::Hold { .. }
+            | Self::Release { .. }
             | Self::Forget { .. }
             | Self::Run { .. } => [None, None],
         };
@@ -329,6 +338,14 @@ impl Replay {
             }
             Input::Take { at, door } => fleet.take(at, door).into(),
             Input::LearnAlias { at, key, ref alias } => fleet.learn_alias(at, key, alias, out).into(),
+            Input::Hold { key } => {
+                fleet.hold(key);
+                Output::Nothing
+            }
+            Input::Release { key } => {
+                fleet.release(key);
+                Output::Nothing
+            }
             Input::Forget { key } => fleet.forget(key).into(),
             Input::Run { at, work } => fleet.run(at, work, out).into(),
         })

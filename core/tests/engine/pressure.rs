@@ -5,7 +5,7 @@ use crate::fake::Fake;
 use crate::world::{Asked, Mood, World, says};
 use idv_core::engine::{Event, Policy};
 use idv_core::evidence::Verdict;
-use idv_core::fleet::FleetPolicy;
+use idv_core::fleet::{FleetPolicy, Wake};
 use idv_core::time::Span;
 
 fn small(sessions: u32, tombstones: u32) -> World {
@@ -35,13 +35,58 @@ fn g9_a_store_with_more_ended_verifications_than_the_fleet_may_hold_is_taken_ove
 fn g7_a_pull_that_waited_for_the_store_is_not_sent_after_the_end() {
     let mut world = World::new();
     let key = world.open("ab-1").unwrap();
-    // The pull is granted, and waits for the opening to be saved.
+    // The pull waits for the opening to be saved.
     world.run();
     world.tell(|engine, moment, out| engine.cancel(moment, key, out));
     world.store_all();
     world.run();
     assert_eq!(world.calls(), 0, "cancelled: no more pulls");
     assert_eq!(world.told(|event| matches!(event, Event::Ended { .. })), 1);
+}
+
+/// Lets it do what is due, and start whatever it wants.
+fn run(world: &mut World) {
+    while world.run() == Wake::More {}
+}
+
+/// Found by the simulation: permission that waited for the store was counted when it was given and used when it was too late, so that the
+/// calls of many seconds went in one.
+#[test]
+fn g7_pulls_that_waited_for_the_store_go_at_the_providers_pace_once_it_is_back() {
+    let mut world = World::new();
+    for number in 0..300 {
+        world.open(&format!("ab-{number}")).unwrap();
+    }
+    for _ in 0..20 {
+        world.pass(Span::millis(100));
+        run(&mut world);
+    }
+    world.store_all();
+    run(&mut world);
+    // A burst is what the provider bears at once.
+    assert_eq!(world.calls(), 100);
+    world.settle_for(Span::secs(10));
+    assert!(world.requests.len() >= 300, "{} pulls", world.requests.len());
+}
+
+#[test]
+fn g7_pulls_for_a_gap_wait_for_the_store_without_being_counted() {
+    let mut world = World::new();
+    for number in 0..150 {
+        let id = format!("ab-{number}");
+        world.truth.insert(id.clone(), says(&id, "accepted"));
+        world.open(&id).unwrap();
+    }
+    world.settle_for(Span::mins(1));
+    world.tell(|engine, _, out| engine.listening_had_a_gap(out));
+    for _ in 0..20 {
+        world.pass(Span::millis(100));
+        run(&mut world);
+    }
+    assert_eq!(world.calls(), 0);
+    world.store_all();
+    run(&mut world);
+    assert_eq!(world.calls(), 100);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn r14_a_token_is_shared_and_renewed_once_after_a_401() {
 }
 
 #[test]
-fn g7_g10_no_pull_carries_a_token_that_was_refused_while_the_pull_waited_for_the_store() {
+fn g7_g10_no_pull_carries_a_token_that_was_refused_while_its_session_waited_for_the_store() {
     let mut world = World::with(Fake::REUSING, Policy::default());
     for id in ["ab-1", "ab-2"] {
         world.truth.insert(id.to_owned(), says(id, "accepted"));
@@ -52,7 +52,7 @@ fn g7_g10_no_pull_carries_a_token_that_was_refused_while_the_pull_waited_for_the
     world.do_one(0);
     world.run();
     let refused = world.take_call();
-    // The second one is permitted to pull with the same token, but its save is slow.
+    // The second one could pull with the same token, but its save is slow.
     world.open("ab-2").unwrap();
     world.run();
     assert!(matches!(world.asked[..], [Asked::Store(_)]));
@@ -60,9 +60,6 @@ fn g7_g10_no_pull_carries_a_token_that_was_refused_while_the_pull_waited_for_the
     world.settle_for(Span::mins(2));
     assert_eq!(pulls_carried(&world), [Some("Bearer token-2"); 2]);
     assert_eq!(world.given.len(), 2);
-    assert!(world.events.iter().any(|event| {
-        matches!(event, Event::Pulled { diagnosis: Some(why), .. } if why.contains("its token was replaced"))
-    }));
 }
 
 #[test]

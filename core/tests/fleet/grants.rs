@@ -8,7 +8,7 @@ use crate::world::{Event, TokenAnswer, World};
 use idv_core::backoff::Backoff;
 use idv_core::budget;
 use idv_core::evidence::{Callback, Fault, FaultKind, Outcome, Verdict};
-use idv_core::fleet::{AccountId, AccountPolicy, Action, At, DoorPolicy, FleetPolicy, Key, Stored};
+use idv_core::fleet::{AccountId, AccountPolicy, Action, At, DoorPolicy, FleetPolicy, Key, Stored, Wake};
 use idv_core::poller::{self, Class};
 use idv_core::session::{self, End};
 use idv_core::time::{Instant, Span};
@@ -53,6 +53,41 @@ fn r13_who_asks_in_another_class_keeps_its_place_and_is_served_once() {
     world.callback("shufti", "a", Callback::Unsigned);
     // Confirming goes first after a start; in that class "a" asked before "c".
     assert_eq!(keys(&world.pass(Span::secs(10))), [order[0], order[1], order[2]]);
+}
+
+#[test]
+fn g7_who_is_held_is_permitted_nothing_and_keeps_its_place() {
+    let (mut world, [account, _]) = two_accounts();
+    let [first, second, third] = ["a", "b", "c"].map(|id| world.open(account, id));
+    world.fleet.hold(first);
+    world.fleet.hold(first);
+    world.fleet.hold(second);
+    // A class that changes meanwhile changes the queue it will stand in, and nothing else.
+    world.callback("shufti", "b", Callback::Unsigned);
+    assert_eq!(keys(&world.run()), [third]);
+    assert_eq!(keys(&world.pass(Span::secs(3))), []);
+    let late = world.open(account, "d");
+    world.fleet.release(second);
+    world.fleet.release(first);
+    world.fleet.release(first);
+    let order = keys(&world.pass(Span::secs(4)));
+    assert_eq!(order, [second, first, late], "a confirming pull in its turn, then the longest wait first");
+}
+
+#[test]
+fn g7_who_is_told_of_a_gap_can_be_held_before_it_is_permitted_anything() {
+    let (mut world, [account, _]) = two_accounts();
+    let settled = ["a", "b"].map(|id| world.settled(account, id));
+    world.pass(Span::mins(1));
+    world.work = 1_000;
+    world.fleet.listening_had_a_gap();
+    let at = At::new(world.now, 1);
+    let mut actions = Vec::new();
+    assert_eq!(world.fleet.run(at, 1_000, &mut |action| actions.push(action)), Wake::More);
+    let saved =
+        |key| actions.iter().any(|action| matches!(action, Action::Save { key: of, .. } if *of == key));
+    assert!(settled.into_iter().all(saved), "{actions:?}");
+    assert_eq!(keys(&actions), []);
 }
 
 #[test]

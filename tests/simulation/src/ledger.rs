@@ -41,7 +41,7 @@ pub struct Wrongs {
     pub door_ignored: u64,
     /// G7: a token was used after its end, or a second time where it serves once.
     pub tokens_misused: u64,
-    /// G6: a verification was still open when everything was over.
+    /// G6: a verification was still open when everything was over, or the client could not go on.
     pub never_ended: u64,
     /// G9: the client took itself for another process.
     pub taken_over: u64,

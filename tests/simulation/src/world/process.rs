@@ -34,25 +34,8 @@ pub(super) const PATHS: [&str; 4] = ["/flow/onboarding/", "/flow/authenticate/",
 pub(super) struct Door {
     /// When the calls of the last minute were sent.
     pub(super) sent: VecDeque<u64>,
-    /// When the client took the latest of them from its budget, in order.
-    taken: VecDeque<u64>,
     /// No call before this, if it was asked for after that.
     pub(super) closed: Option<(u64, u64)>,
-}
-
-impl Door {
-    /// A call was taken from the budget at this moment: whether that is more than so many in a minute.
-    pub(super) fn granted(&mut self, at: u64, limit: usize) -> bool {
-        let place = self.taken.partition_point(|taken| *taken <= at);
-        self.taken.insert(place, at);
-        // A call that waits for its save is seen later, by less than its own time.
-        let minute = u64::from(MINUTE.as_millis());
-        while self.taken.front().is_some_and(|taken| taken + minute + CALL_TIMEOUT < at) {
-            self.taken.pop_front();
-        }
-        let windows = self.taken.iter().zip(self.taken.iter().skip(limit));
-        windows.skip(place.saturating_sub(2 * limit)).any(|(first, last)| last - first <= minute)
-    }
 }
 
 /// See the module.
