@@ -282,3 +282,19 @@ fn the_announced_length_is_a_plain_number_or_none() {
     }
     assert_eq!(Headers(&[]).content_length(), None);
 }
+
+/// Without a clock of ours there is no century to go by: two digits stand for 1970 to 2069.
+#[test]
+fn g7_a_year_of_two_digits_without_a_clock_lies_in_1970_to_2069() {
+    for (year, full) in [(0, 2000), (38, 2038), (69, 2069), (70, 1970), (99, 1999)] {
+        let short = |minute: u32| format!("Sunday, 06-Nov-{year:02} 08:{minute:02}:37 GMT");
+        let long = |minute: u32| format!("Sun, 06 Nov {full} 08:{minute:02}:37 GMT");
+        for (date, field) in [(short(40), long(42)), (long(40), short(42))] {
+            assert_eq!(
+                wait(&[("date", &date), ("retry-after", &field)], None),
+                Some(Span::mins(2)),
+                "{date} {field}"
+            );
+        }
+    }
+}

@@ -230,7 +230,11 @@ impl World {
 
     pub(crate) fn open(&mut self, id: &str) -> Result<Key, OpenError> {
         let account = self.account;
-        self.tell(|engine, moment, out| engine.open(moment, account, id, None, out))
+        let opened = self.tell(|engine, moment, out| engine.open(moment, account, id, None, out));
+        if let Ok(key) = opened {
+            assert_eq!(self.engine.find("fake", id), Some(key), "what is open is found by its id");
+        }
+        opened
     }
 
     pub(crate) fn pass(&mut self, span: Span) {
@@ -240,6 +244,7 @@ impl World {
 
     /// Answers the call as the provider would.
     pub(crate) fn answer(&mut self, call: Call) {
+        assert_eq!(call.provider_name(), "fake");
         let request = call.request();
         let body = String::from_utf8(request.body.clone()).unwrap();
         let carried = request.headers.iter().find(|(name, _)| *name == "authorization");
@@ -267,6 +272,7 @@ impl World {
 
     pub(crate) fn give(&mut self, hand_over: HandOver, takes: bool) {
         let revision = hand_over.revision();
+        assert_eq!(revision.key(), hand_over.key(), "G2: the key under which the application takes it");
         self.given.push(Given {
             id: revision.id.to_string(),
             number: revision.number,
