@@ -1,5 +1,5 @@
 //! What the README says of the tests is true.
-#![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may fail by a panic")]
 
 use std::collections::BTreeSet;
 use std::fs;
