@@ -124,7 +124,9 @@ impl Engine {
             }
             return;
         };
-        if known.is_none() && self.has_forgotten && arrived.recorded.is_some() && !arrived.looked_up {
+        // Its own id comes first: another verification may share the second one, and this one be forgotten all the same.
+        let is_known = known.as_ref().is_some_and(|known| arrived.ids().next() == Some(known));
+        if !is_known && self.has_forgotten && arrived.recorded.is_some() && !arrived.looked_up {
             return self.look_up(m, arrived, out);
         }
         if let Some(key) = self.fleet.find(provider, &id)

@@ -131,6 +131,24 @@ fn g6_callbacks_about_nobody_do_not_pile_up_in_front_of_a_slow_store() {
     assert_eq!(world.numbers("ab-1"), [(1, Verdict::Deleted), (2, Verdict::Declined)]);
 }
 
+/// Found by the simulation, once in a million verifications.
+#[test]
+fn g1_r8_a_forgotten_verification_is_named_although_another_shares_its_second_id() {
+    let mut world = small(10, 1);
+    for (id, verdict) in [("ab-1", "deleted"), ("cd-1", "deleted"), ("ab-2", "accepted")] {
+        world.truth.insert(id.to_owned(), format!("{} alias=person-7", says(id, verdict)));
+        world.open(id).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.engine.find("fake", "ab-1"), None, "it is forgotten");
+    assert!(world.engine.find("fake", "person-7").is_some(), "another shares its second id");
+    let news = format!("{} alias=person-7", says("ab-1", "declined"));
+    world.truth.insert("ab-1".to_owned(), news.clone());
+    world.callback(None, &news);
+    world.settle_for(Span::secs(10));
+    assert_eq!(world.numbers("ab-1"), [(1, Verdict::Deleted), (2, Verdict::Declined)]);
+}
+
 #[test]
 fn r8_a_store_that_cannot_be_asked_is_asked_again() {
     let mut world = forgetful();
