@@ -431,6 +431,20 @@ fn g5_what_belongs_to_another_callback_is_not_taken() {
 }
 
 #[test]
+fn a_driver_is_told_how_much_there_is_to_examine_and_which_proof_is_expected_and_an_engine_both_ids() {
+    let body = br#"{"flow_id":"flow-1","applicant_id":"person-7","reasons":[]}"#;
+    let (mut reception, mut out) = posted(shareid(), &[JSON], body);
+    let task = out.examine.pop().unwrap();
+    assert_eq!(task.bytes(), body.len());
+    out.take(reception.examined(START, task.perform()));
+    assert_eq!(out.record[0].op(), 7);
+    let proof = CommitReceipt::obtain(&mut store(), out.record[0].op(), &out.record[0].record()).unwrap();
+    out.take(reception.committed(START, proof));
+    assert_eq!(out.statuses(), [200]);
+    assert_eq!((out.arrived[0].id(), out.arrived[0].alias()), (Some("flow-1"), Some("person-7")));
+}
+
+#[test]
 fn bodies_over_the_cap_and_other_methods_are_refused_before_anything_is_kept() {
     let mut reception = Reception::begin(shufti(), 7, START);
     let mut out = Out::default();
@@ -441,6 +455,12 @@ fn bodies_over_the_cap_and_other_methods_are_refused_before_anything_is_kept() {
     out.take(reception.head(START, "POST", Headers(&[])));
     out.take(reception.chunk(START, &vec![b' '; CAP as usize + 1]));
     assert_eq!(out.statuses(), [413, 413]);
+    // A body of exactly the cap is taken, announced or not.
+    let length = CAP.to_string();
+    for fields in [&[][..], &[("content-length", length.as_bytes())]] {
+        let (reception, fits) = posted(shufti(), fields, &vec![b' '; CAP as usize]);
+        assert_eq!((reception.answer(), fits.examine.len()), (None, 1));
+    }
     let mut reception = Reception::begin(shufti(), 7, START);
     out.take(reception.head(START, "GET", Headers(&[])));
     assert_eq!(out.statuses(), [413, 413, 405]);

@@ -545,7 +545,8 @@ impl Engine {
 
     /// A name for whoever saves one session in this process.
     fn new_writer(&mut self, m: &Moment) -> u64 {
-        let writer = self.writer.unwrap_or((m.unix_ms << 32) ^ u64::from(m.entropy)).wrapping_add(1);
+        let begins = || m.unix_ms.rotate_left(32) ^ u64::from(m.entropy);
+        let writer = self.writer.unwrap_or_else(begins).wrapping_add(1);
         self.writer = Some(writer);
         writer
     }

@@ -352,3 +352,51 @@ impl Buffer {
         self.bytes.extend_from_slice(part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a body announces of itself.
+    #[derive(Clone, Copy, Debug)]
+    enum Announced {
+        Nothing,
+        ItsLength,
+        Falsely(usize),
+    }
+
+    proptest! {
+        /// However a body announces itself and comes: it is kept as it came; it claims no more memory than twice what has arrived, or what
+        /// it announces up to 64 KiB; what fits is not moved, and a short body that announces itself never is. Each move
+        /// overwrites the old place, which a vector that grows by itself does not.
+        #[test]
+        fn g6_g10_a_body_claims_little_on_trust_and_leaves_few_places_behind(
+            announced in prop_oneof![
+                Just(Announced::Nothing),
+                Just(Announced::ItsLength),
+                prop_oneof![0..400_000_usize, Just(usize::MAX)].prop_map(Announced::Falsely),
+            ],
+            parts in prop::collection::vec(prop_oneof![3 => 1..5_000_usize, 1 => Just(64 << 10)], 1..20),
+        ) {
+            let length: usize = parts.iter().sum();
+            let announced = match announced {
+                Announced::Nothing => None,
+                Announced::ItsLength => Some(length),
+                Announced::Falsely(length) => Some(length),
+            };
+            let on_trust = announced.map_or(0, |announced| announced.min(65_536));
+            let (mut body, mut whole) = (Buffer { announced, ..Buffer::default() }, Vec::new());
+            for (nth, len) in parts.into_iter().enumerate() {
+                let part = alloc::vec![b'a' + nth as u8; len];
+                whole.extend_from_slice(&part);
+                let (place, room) = (body.bytes.as_ptr(), body.bytes.capacity());
+                body.extend(&part);
+                prop_assert!(**body.bytes == whole);
+                prop_assert!(body.bytes.capacity() <= on_trust.max(2 * whole.len()), "it claims too much");
+                prop_assert!(body.bytes.capacity() >= on_trust, "it was promised, and is short");
+                prop_assert!(whole.len() > room || body.bytes.as_ptr() == place, "it fits, and was moved");
+            }
+        }
+    }
+}

@@ -66,6 +66,7 @@ impl Door {
         self.budget.admits(now)
     }
 
+    /// Counts one call, if it admits one.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let mut budget = self.budget;
         let step = budget.step(self.cx(now), budget::Input::Take);
@@ -114,12 +115,15 @@ impl Door {
         !self.after_token
     }
 
-    pub(super) const fn granted_token(&mut self) {
+    /// A token request was permitted, and is counted.
+    pub(super) fn granted_token(&mut self, now: Instant) {
+        self.take(now);
         self.after_token = true;
     }
 
-    /// A pull of this class was permitted; `audits` says whether one waits.
-    pub(super) const fn granted(&mut self, class: Class, audits: bool) {
+    /// A pull of this class was permitted, and is counted; `audits` says whether one waits.
+    pub(super) fn granted(&mut self, now: Instant, class: Class, audits: bool) {
+        self.take(now);
         self.after_token = false;
         match class {
             Class::Confirming | Class::Routine => {
@@ -160,11 +164,6 @@ impl Account {
 
     pub(super) fn has_work(&self) -> bool {
         self.queues.iter().any(|queue| !queue.is_empty())
-    }
-
-    /// Whether its sessions wait and a token has to be wished for.
-    pub(super) fn lacks_token(&self, now: Instant) -> bool {
-        self.has_work() && self.usable(now).is_none() && !self.token.is_refused()
     }
 
     /// Whether its sessions wait for the door, not for a token that is under way.

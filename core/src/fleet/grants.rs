@@ -57,7 +57,7 @@ impl Fleet {
         waiting.is_some()
     }
 
-    /// One call at one door: a token request, or the pull whose turn it is.
+    /// One call at one door that admits it: a token request, or the pull whose turn it is.
     fn run_grant(&mut self, at: At, out: &mut impl FnMut(Action)) -> bool {
         for door in 0..index(self.doors.len()) {
             let Some(state) = self.doors.get(door as usize).filter(|door| door.admits(at.now)) else {
@@ -75,13 +75,13 @@ impl Fleet {
     }
 
     fn grant_token(&mut self, at: At, door: u32, out: &mut impl FnMut(Action)) -> bool {
-        // Where sessions wait for a token, make the wish known.
+        // Where sessions wait, make the wish known; a token that can be used takes no notice.
         for account in 0..index(self.accounts.len()) {
-            let lacking = self
+            let waiting = self
                 .accounts
                 .get(account as usize)
-                .is_some_and(|account| account.door == door && account.lacks_token(at.now));
-            if lacking {
+                .is_some_and(|account| account.door == door && account.has_work());
+            if waiting {
                 self.step_token(at, account, token::Input::Wanted, out);
             }
         }
@@ -92,13 +92,9 @@ impl Fleet {
         let Some(account) = asking else {
             return false;
         };
-        let Some(door) = self.doors.get_mut(door as usize) else {
-            return false;
-        };
-        if !door.take(at.now) {
-            return false;
+        if let Some(door) = self.doors.get_mut(door as usize) {
+            door.granted_token(at.now);
         }
-        door.granted_token();
         self.step_token(at, account, token::Input::Granted, out);
         true
     }
@@ -120,10 +116,7 @@ impl Fleet {
             return false;
         };
         let audits = longest(Class::Audit).is_some();
-        if !door.take(at.now) {
-            return false;
-        }
-        door.granted(class, audits);
+        door.granted(at.now, class, audits);
         self.step(at, key, session::Input::Granted, out);
         true
     }

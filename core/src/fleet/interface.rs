@@ -204,3 +204,56 @@ pub struct Stored<'a> {
     /// The version of its last save.
     pub version: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn draw(entropy: u32, salt: u32) -> u32 {
+        At::new(Instant::from_millis(1), entropy).draw(salt)
+    }
+
+    /// The published values of MurmurHash3's last mixing step, and some with a salt: a trace of any release replays.
+    #[test]
+    fn g8_what_is_drawn_is_the_same_in_every_release() {
+        for (entropy, salt, drawn) in [
+            (0, 0, 0),
+            (1, 0, 0x514e_28b7),
+            (0xdead_beef, 0, 0x0de5_c6a9),
+            (0, 1, 0x92ca_2f0e),
+            (7, 3, 0x971e_9964),
+            (u32::MAX, u32::MAX, 0x36de_b503),
+        ] {
+            assert_eq!(draw(entropy, salt), drawn, "{entropy:#x} {salt:#x}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn g7_no_bit_of_the_entropy_or_of_the_salt_is_lost(a: (u32, u32), b: u32) {
+            let (entropy, salt) = a;
+            prop_assert_eq!(draw(entropy, salt) == draw(b, salt), entropy == b);
+            prop_assert_eq!(draw(entropy, salt) == draw(entropy, b), salt == b);
+        }
+    }
+
+    /// Whatever bit differs, the draws differ in about half of theirs: two machines jitter apart, however alike their salts are.
+    #[test]
+    fn g7_every_bit_of_the_entropy_reaches_every_bit_of_the_draw() {
+        let samples = 512_u32;
+        for bit in 0..32 {
+            let mut flips = [0_u32; 32];
+            for sample in 0..samples {
+                let entropy = sample.wrapping_mul(0x9e37_79b9);
+                let changed = draw(entropy, 0) ^ draw(entropy ^ 1 << bit, 0);
+                for (to, flips) in flips.iter_mut().enumerate() {
+                    *flips += changed >> to & 1;
+                }
+            }
+            for (to, flips) in flips.into_iter().enumerate() {
+                assert!((samples / 4..=samples / 4 * 3).contains(&flips), "{bit} to {to}: {flips}");
+            }
+        }
+    }
+}

@@ -223,10 +223,9 @@ impl Fleet {
         match outcome {
             Outcome::Report(_) | Outcome::NotReady(_) => {}
             // The token is not used again, so the session's one further try carries a newer one (R14).
-            Outcome::Refused if generation != 0 => {
+            Outcome::Refused => {
                 self.step_token(at, account.0, token::Input::Rejected { generation }, out);
             }
-            Outcome::Refused => {}
             Outcome::Failed(fault) => self.close_door(at, account.0, fault),
         }
     }
@@ -484,19 +483,17 @@ impl Fleet {
         let Some(target) = self.accounts.get_mut(account as usize) else {
             return Disposition::Illegal;
         };
-        let entropy = at.draw(account ^ 0x5eed_0000);
-        let was_refused = target.token.is_refused();
+        let entropy = at.draw(account.wrapping_add(0x5eed_0000));
         let step = target.token.step(Cx::new(at.now, &target.policy.token, entropy), input);
         for action in step.actions {
             match action {
                 token::Action::Request { op, within } => {
                     out(Action::RequestToken { account: AccountId(account), op, within });
                 }
-                token::Action::Refused if !was_refused => {
-                    out(Action::CredentialsRefused { account: AccountId(account) });
-                }
+                // Said once: whoever waits ends before a token is wished for again.
+                token::Action::Refused => out(Action::CredentialsRefused { account: AccountId(account) }),
                 // The queues look at the token itself.
-                token::Action::Refused | token::Action::Ask | token::Action::Ready { .. } => {}
+                token::Action::Ask | token::Action::Ready { .. } => {}
             }
         }
         step.disposition

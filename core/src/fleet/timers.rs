@@ -64,9 +64,8 @@ impl Timers {
         if let Some((_, index)) = self.heap.get(place).copied() {
             self.note(index, ABSENT);
         }
-        if let Some(last) = self.heap.pop()
-            && place < self.heap.len()
-        {
+        if let Some(last) = self.heap.pop() {
+            // Where it was the last itself there is no such place any more, and these do nothing.
             self.put(place, last);
             self.settle(place);
         }

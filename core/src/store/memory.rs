@@ -118,8 +118,7 @@ impl MemoryStore {
     }
 
     fn with_confirmation(&self, key: &(Box<str>, Box<str>), session: &SavedSession) -> SavedSession {
-        let confirmed = self.confirmed.get(key).copied().filter(|revision| *revision > 0);
-        SavedSession { confirmed, ..session.clone() }
+        SavedSession { confirmed: self.confirmed.get(key).copied(), ..session.clone() }
     }
 
     fn make_room(&mut self, bytes: u64) {
@@ -261,9 +260,11 @@ impl Sessions for MemoryStore {
     }
 
     fn confirm(&mut self, provider: &str, id: &str, revision: u32) -> Result<bool, TooLarge> {
-        let highest = self.confirmed.entry((provider.into(), id.into())).or_insert(0);
-        let news = revision > *highest;
-        *highest = revision.max(*highest);
+        let key = (provider.into(), id.into());
+        let news = revision > self.confirmed.get(&key).copied().unwrap_or(0);
+        if news {
+            self.confirmed.insert(key, revision);
+        }
         Ok(news)
     }
 
@@ -333,7 +334,9 @@ mod tests {
     #[test]
     fn r10_records_are_applied_in_the_commit_that_saves_the_session_and_not_by_a_conflict() {
         let mut store = MemoryStore::new(10, 100);
+        assert!(store.is_empty());
         let first = store.commit(&record(b"a", Authenticity::Signed)).unwrap().position;
+        assert!(!store.is_empty());
         let second = store.commit(&record(b"b", Authenticity::Signed)).unwrap().position;
         assert_eq!(store.save(&save("r-1", 3, &[first])).unwrap(), Saved::Conflict { found: 0 });
         assert_eq!(store.unapplied(0, 10).unwrap().len(), 2);
@@ -370,6 +373,8 @@ mod tests {
         assert!(!store.confirm("shufti", "r-1", 1).unwrap());
         assert!(store.confirm("shufti", "r-1", 2).unwrap());
         assert!(!store.confirm("shufti", "r-1", 1).unwrap());
+        // Revisions are numbered from 1.
+        assert!(!store.confirm("shufti", "r-2", 0).unwrap());
         assert_eq!(store.load(None, 1).unwrap()[0].confirmed, Some(2));
         let rest = store.load(Some(("shufti", "r-1")), 10).unwrap();
         assert_eq!(

@@ -9,6 +9,7 @@ use idv_core::provider::{
 };
 use idv_core::rules::Rules;
 use idv_core::secret::Secret;
+use idv_core::session::EvidencePolicy;
 use idv_core::shufti;
 use idv_core::time::Span;
 use idv_core::token::Mode;
@@ -19,10 +20,13 @@ pub(crate) struct Fake {
     pub(crate) tokens: Mode,
     /// Whose it is; accounts at one host share a budget.
     pub(crate) host: &'static str,
+    pub(crate) evidence: EvidencePolicy,
 }
 
 impl Fake {
-    pub(crate) const PLAIN: Self = Self { tokens: Mode::NotNeeded, host: "fake.example" };
+    pub(crate) const PLAIN: Self =
+        Self { tokens: Mode::NotNeeded, host: "fake.example", evidence: EvidencePolicy::ConfirmByPull };
+    pub(crate) const TRUSTED: Self = Self { evidence: EvidencePolicy::TrustSigned, ..Self::PLAIN };
     pub(crate) const REUSING: Self = Self { tokens: Mode::Reusable, ..Self::PLAIN };
     pub(crate) const SPENDING: Self = Self { tokens: Mode::SingleUse, ..Self::PLAIN };
 }
@@ -86,6 +90,16 @@ fn text(body: &[u8]) -> Result<&str, Unreadable> {
     text.ok_or(Unreadable { line: 1, column: 1, problem: "expected `id=…`".to_owned() })
 }
 
+/// An answer may say from when on it counts no more, in seconds since 1970: `until=1700000000`.
+fn in_time(body: &str, unix_seconds: Option<u64>) -> Result<&str, Unreadable> {
+    match word(body, "until").map(|until| until.parse::<u64>().ok()) {
+        Some(until) if until <= unix_seconds => {
+            Err(Unreadable { line: 1, column: 1, problem: "it is too old".to_owned() })
+        }
+        Some(_) | None => Ok(body),
+    }
+}
+
 impl Provider for Fake {
     fn name(&self) -> &'static str {
         "fake"
@@ -96,6 +110,7 @@ impl Provider for Fake {
             token_mode: self.tokens,
             calls: 6_000,
             burst: 100,
+            evidence: self.evidence,
             callback_window: CALLBACK_WINDOW,
             ..shufti::contract::RULES
         };
@@ -137,8 +152,8 @@ impl Provider for Fake {
         request.body.extend_from_slice(id.as_bytes());
     }
 
-    fn read_pull(&self, _: &str, answer: &Answer<'_>, _: Option<u64>) -> PullAnswer {
-        let body = text(answer.body);
+    fn read_pull(&self, _: &str, answer: &Answer<'_>, unix_seconds: Option<u64>) -> PullAnswer {
+        let body = text(answer.body).and_then(|body| in_time(body, unix_seconds));
         let outcome = match (answer.status, &body) {
             (200, Ok(body)) => Outcome::Report(report(body)),
             (200 | 404, _) => Outcome::NotReady(NotReady::NotFound),

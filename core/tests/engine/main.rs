@@ -2,9 +2,12 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // A helper of a test fails like a test.
 #![allow(clippy::wildcard_enum_match_arm)] // Most tests look for one kind of event.
 
+mod accounts;
+mod bounds;
 mod documents;
 mod fake;
 mod hand_over;
+mod nobody;
 mod opening;
 mod pressure;
 mod queue;

@@ -139,12 +139,15 @@ pub(crate) struct World {
     trace: Trace,
     policy: Policy,
     fake: Fake,
+    /// The accounts beside the first.
+    others: Vec<Fake>,
+    /// Which account verifications are opened with: the first, unless it is set.
     pub(crate) account: AccountId,
     pub(crate) store: Store,
     /// Milliseconds on the driver's clock, and since 1970.
     pub(crate) now: u64,
     pub(crate) unix_ms: u64,
-    entropy: u32,
+    pub(crate) entropy: u32,
     pub(crate) asked: Vec<Asked>,
     pub(crate) opened: Vec<Opened>,
     pub(crate) events: Vec<Event>,
@@ -171,6 +174,7 @@ impl World {
             trace,
             policy,
             fake,
+            others: Vec::new(),
             account,
             store: Store::new(),
             now: 1_000,
@@ -195,6 +199,12 @@ impl World {
         (engine, account, trace)
     }
 
+    /// One more account, in this process and in those after it.
+    pub(crate) fn add(&mut self, fake: Fake) -> AccountId {
+        self.others.push(fake);
+        self.engine.add_account(Account::new(fake).unwrap())
+    }
+
     pub(crate) fn moment(&mut self) -> Moment {
         self.entropy = self.entropy.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         Moment::new(Instant::from_millis(self.now), self.unix_ms, self.entropy)
@@ -214,7 +224,10 @@ impl World {
                 Task::Store(task) => self.asked.push(Asked::Store(task)),
                 Task::HandOver(hand_over) => self.asked.push(Asked::HandOver(hand_over)),
                 Task::Opened(opened) => self.opened.push(opened),
-                Task::Tell(event) => self.events.push(event),
+                Task::Tell(event) => {
+                    assert!(is_about_the_fake(&event), "{event:?}");
+                    self.events.push(event);
+                }
             }
         }
         result
@@ -333,6 +346,9 @@ impl World {
     /// Everything that was under way is lost; another process takes over what is stored.
     pub(crate) fn crash(&mut self) {
         (self.engine, self.account, self.trace) = Self::make(self.fake, self.policy);
+        for fake in &self.others {
+            self.engine.add_account(Account::new(*fake).unwrap());
+        }
         self.asked.clear();
         // The other process has another clock.
         self.now = 500 + self.now % 1_000;
@@ -410,4 +426,12 @@ impl World {
 
 pub(crate) fn says(id: &str, verdict: &str) -> String {
     format!("id={id} verdict={verdict}")
+}
+
+/// Whoever listens to several providers is told whose each event is.
+fn is_about_the_fake(event: &Event) -> bool {
+    match event {
+        Event::StoreFailed { .. } | Event::ListeningGap { .. } | Event::LeftInStore { .. } => true,
+        _ => format!("{event:?}").contains("provider: \"fake\""),
+    }
 }

@@ -242,6 +242,8 @@ fn r13_more_tokens_than_the_budget_can_renew_do_not_keep_all_pulls_waiting() {
 #[test]
 fn r13_crowding_is_said_once_to_every_account_behind_the_door() {
     let (mut world, [one, two]) = two_accounts();
+    // Nobody of a third one is open: it has nothing to complain of.
+    world.account(world.account_of(one).0, basic("shufti"));
     let crowded = |world: &World| {
         let told = |(_, action): &(Instant, Action)| match *action {
             Action::Crowded { account, .. } => Some(account),
@@ -291,6 +293,32 @@ fn g7_one_token_request_serves_all_who_wait() {
     let done = world.run();
     assert_eq!(pulls(&done).iter().map(|pull| pull.generation).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(requests(&done), [0; 0]);
+}
+
+/// A token that was refused twice in a row is renewed after 30 s at the earliest; where nobody waits for it, never.
+#[test]
+fn g7_nobody_is_woken_for_a_token_that_nobody_waits_for() {
+    let policy = token::Policy::reusable(Span::mins(10)).build().unwrap();
+    let (mut world, door, tokens) = one_account(a_call_a_second(10), terms("shareid", policy));
+    let refused = world.open(tokens, "refused");
+    for op in 1..=2 {
+        assert_eq!(requests(&world.pass(Span::secs(10))), [op]);
+        world.feed(Event::Token { account: tokens, op, answer: TokenAnswer::Received(None) });
+        let [pull] = pulls(&world.run())[..] else { panic!("no pull") };
+        world.answer(pull, Outcome::Refused);
+    }
+    assert_eq!(world.fleet.session(refused).unwrap().end(), Some(End::Refused));
+
+    let poller =
+        poller::Policy::builder(Span::secs(5), Span::hours(2)).interval(Span::mins(10)).build().unwrap();
+    let slow = AccountPolicy { session: session::Policy::confirm_by_pull(poller), ..basic("shufti") };
+    let slow = world.account(door, slow);
+    let key = world.open(slow, "slow");
+    let [pull] = pulls(&world.run())[..] else { panic!("no pull") };
+    world.answer(pull, NOT_READY);
+    world.run();
+    assert_eq!(world.wakes(), world.fleet.session(key).unwrap().poller().next_pull());
+    assert!(world.wakes() > Some(world.now.after(Span::mins(9))));
 }
 
 #[test]
