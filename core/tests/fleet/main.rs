@@ -5,5 +5,6 @@
 mod grants;
 mod rules;
 mod scene;
+mod trace;
 mod wake;
 mod world;
