@@ -178,9 +178,7 @@ impl Fleet {
         live.session = stored.session;
         live.version = stored.version;
         let is_open = live.is_open();
-        let is_queued = !live.is_held;
         if let Some((class, since)) = live.place.take()
-            && is_queued
             && let Some(account) = self.accounts.get_mut(account as usize)
         {
             account.dequeue(class, since);

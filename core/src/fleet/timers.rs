@@ -127,6 +127,14 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    /// No deadline stands behind a later one of its way to the first place, and each index knows where its own stands.
+    fn is_in_order(timers: &Timers) -> bool {
+        (0_u32..).zip(&timers.heap).all(|(place, entry)| {
+            let above = place.checked_sub(1).and_then(|before| timers.heap.get(before as usize / 4));
+            above.is_none_or(|above| above < entry) && timers.places.get(entry.1 as usize) == Some(&place)
+        })
+    }
+
     proptest! {
         #[test]
         fn the_first_deadline_is_that_of_a_sorted_map(
@@ -143,6 +151,7 @@ mod tests {
                 }
                 let first = reference.iter().map(|(index, at)| (*at, *index)).min();
                 prop_assert_eq!(timers.first(), first);
+                prop_assert!(is_in_order(&timers));
             }
         }
 
@@ -159,6 +168,7 @@ mod tests {
             let mut expected: Vec<_> = timers.heap.iter().map(|(at, index)| (moved(*at), *index)).collect();
             expected.sort_unstable();
             timers.map_times(moved);
+            prop_assert!(is_in_order(&timers));
             let mut fired = Vec::new();
             while let Some((at, index)) = timers.first() {
                 fired.push((at, index));

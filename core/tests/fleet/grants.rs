@@ -75,6 +75,34 @@ fn g7_who_is_held_is_permitted_nothing_and_keeps_its_place() {
 }
 
 #[test]
+fn r13_whose_state_came_from_the_store_while_it_waited_costs_nobody_a_call() {
+    let settled = {
+        let (mut other, [account, _]) = two_accounts();
+        let key = other.settled(account, "known");
+        *other.fleet.session(key).unwrap()
+    };
+    for held in [false, true] {
+        let (mut world, [account, _]) = two_accounts();
+        let door = world.account_of(account).0;
+        world.feed(Event::Take { door });
+        let key = world.open(account, "known");
+        let waiting = world.open(account, "waiting");
+        if held {
+            world.fleet.hold(key);
+        }
+        let stored = Stored { id: "known", alias: None, session: settled, version: 1 };
+        world.fleet.replace(At::new(world.now, 7), key, stored, &mut |_| {});
+        world.fleet.release(key);
+        assert_eq!(
+            keys(&world.pass(Span::secs(1))),
+            [waiting],
+            "the one before it asks again after the cadence"
+        );
+        assert_eq!(keys(&world.pass(Span::secs(10))), [key]);
+    }
+}
+
+#[test]
 fn g7_who_is_told_of_a_gap_can_be_held_before_it_is_permitted_anything() {
     let (mut world, [account, _]) = two_accounts();
     let settled = ["a", "b"].map(|id| world.settled(account, id));
