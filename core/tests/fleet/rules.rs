@@ -6,7 +6,7 @@ use crate::scene::{
 };
 use crate::world::{Event, TokenAnswer, World};
 use idv_core::evidence::{Callback, ContentDigest, Report, Verdict};
-use idv_core::fleet::{Action, FleetPolicy, Key, OpenError, Stored, UnknownPolicy};
+use idv_core::fleet::{Action, At, Fleet, FleetPolicy, Key, OpenError, Stored, UnknownPolicy};
 use idv_core::machine::Disposition;
 use idv_core::session::{self, Snapshot};
 use idv_core::time::{Instant, Span};
@@ -51,6 +51,28 @@ fn r15_the_ring_of_unknowns_is_bounded() {
         world.callback("shufti", id, Callback::Unsigned);
     }
     assert_eq!(world.fleet.unknown_callbacks(), 2);
+}
+
+#[test]
+fn r15_what_is_kept_of_the_unknown_goes_on_ageing_on_another_clock() {
+    let unknown = UnknownPolicy { count: 9, bytes: 1_000, age: Span::mins(1) };
+    for shift in [-500_000, 3_600_000] {
+        let mut fleet = Fleet::new(FleetPolicy { unknown, ..FleetPolicy::default() });
+        let keep = |fleet: &mut Fleet, now: Instant, id: &str| {
+            fleet.callback(At::new(now, 7), "shufti", id, Callback::Unsigned, 100, &mut |_| {});
+            fleet.unknown_callbacks()
+        };
+        let received = Instant::from_millis(1_000_000);
+        keep(&mut fleet, received, "a");
+        fleet.map_times(|at| at.shifted(shift));
+        for (later, kept) in [(59_999, 2), (60_000, 1)] {
+            assert_eq!(
+                keep(&mut fleet.clone(), received.shifted(shift + later), "b"),
+                kept,
+                "{later} ms later"
+            );
+        }
+    }
 }
 
 #[test]
