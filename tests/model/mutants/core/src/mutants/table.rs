@@ -335,8 +335,8 @@ pub const MUTANTS: &[Mutant] = &[
         says: "a token is used on after a 401",
         edits: &[edit(
             "fleet/mod.rs",
-            "Outcome::Refused if generation != 0 =>",
-            "Outcome::Refused if generation != 0 && !MUTANT =>",
+            "            Outcome::Refused => {\n",
+            "            Outcome::Refused if MUTANT => {}\n            Outcome::Refused => {\n",
         )],
     },
     Mutant {
@@ -450,9 +450,9 @@ pub const MUTANTS: &[Mutant] = &[
         name: "token_requests_are_free",
         says: "token requests do not count against the budget",
         edits: &[edit(
-            "fleet/grants.rs",
-            "        if !door.take(at.now) {\n            return false;\n        }\n        door.granted_token();",
-            "        if !MUTANT && !door.take(at.now) {\n            return false;\n        }\n        door.granted_token();",
+            "fleet/account.rs",
+            "        self.take(now);\n        self.after_token = true;",
+            "        if !MUTANT {\n            self.take(now);\n        }\n        self.after_token = true;",
         )],
     },
     Mutant {
