@@ -38,6 +38,8 @@ pub use issued::{Issued, Standing};
 pub use policy::{Builder, Mode, Policy, PolicyError};
 
 /// The state of one token, keyed by provider, base URL, flow kind and credential.
+///
+/// It belongs to an account of a running fleet and is in no session's snapshot: whoever takes sessions over begins without one (R11).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Token {
     phase: Phase,
@@ -175,18 +177,6 @@ impl Token {
             Phase::Requesting { .. } | Phase::Draining { .. } | Phase::BackingOff { .. } => true,
             Phase::Absent | Phase::Asking | Phase::Valid { .. } | Phase::Refused => false,
         }
-    }
-
-    /// The state for another process: the token's bytes are not there (R11), and no request is under way. What was wanted is asked for
-    /// again by [`Machine::outstanding`].
-    #[must_use]
-    pub const fn restored(self) -> Self {
-        let phase = match self.phase {
-            Phase::Valid { .. } => Phase::Absent,
-            Phase::Requesting { .. } | Phase::Draining { .. } => Phase::Asking,
-            Phase::Absent | Phase::Asking | Phase::BackingOff { .. } | Phase::Refused => self.phase,
-        };
-        Self { phase, ..self }
     }
 
     fn ask(&mut self) -> Option<Action> {

@@ -363,19 +363,6 @@ proptest! {
             }
         }
     }
-
-    /// Nothing of the token survives in another process but what was wanted and what was learned about the credentials.
-    #[test]
-    fn r11_a_token_is_never_restored_as_valid(mode in needing(), moves in moves()) {
-        let policy = policy(mode);
-        let (token, entries) = record(&policy, &moves);
-        let now = Instant::from_millis(entries.last().map_or(1_000, |entry| entry.now));
-        let restored = token.restored();
-        prop_assert_eq!(restored.usable(&policy, now), None);
-        prop_assert_eq!(restored.is_refused(), token.is_refused());
-        let busy = matches!(token.state(), "Asking" | "Requesting" | "Draining");
-        prop_assert_eq!(restored.outstanding(&policy).into_iter().any(|action| action == Action::Ask), busy);
-    }
 }
 
 /// What a provider in good health does.
