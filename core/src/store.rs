@@ -146,6 +146,16 @@ pub trait Journal {
     /// # Errors
     /// The journal could not be read.
     fn unapplied(&mut self, after: u64, at_most: u32) -> Result<Vec<Recorded>, Self::Error>;
+
+    /// Whether [`Journal::commit`] is sure to return at once: it waits for no disk, no network and no thread but one that is as quick. As
+    /// written here: no.
+    ///
+    /// Where it says so, an adapter may commit on the thread that serves the provider's connections, and saves the way to another one
+    /// and back. A journal that says so and waits nevertheless keeps every connection of that thread waiting, and with them the
+    /// answers' deadlines (G5).
+    fn never_blocks(&self) -> bool {
+        false
+    }
 }
 
 /// The part of [`Journal`] that stands between a callback and its 200, for stores that do not block.

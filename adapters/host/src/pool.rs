@@ -21,7 +21,7 @@ struct Shared {
     state: Mutex<State>,
     /// Work came, or the pool was closed.
     wake: Condvar,
-    /// A thread ended.
+    /// A thread ended, or what was done on a thread of somebody else's.
     ended: Condvar,
 }
 
@@ -30,7 +30,21 @@ struct State {
     queue: VecDeque<Job>,
     idle: usize,
     threads: usize,
+    /// Pieces of work that are done on threads of others.
+    elsewhere: usize,
     closed: bool,
+}
+
+impl State {
+    /// Nothing is done and nothing waits on the pool's own threads.
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.idle == self.threads
+    }
+
+    /// Once it is closed: something is still being done.
+    fn is_working(&self) -> bool {
+        self.threads > 0 || self.elsewhere > 0
+    }
 }
 
 impl Pool {
@@ -53,10 +67,53 @@ impl Pool {
     /// # Errors
     /// The queue is full, the pool is closed, or its first thread could not be started. The task comes back: nothing was done with it.
     pub fn submit<T: Send + 'static>(&self, task: T, work: impl FnOnce(T) + Send + 'static) -> Result<(), T> {
+        self.queue(task, self.shared.most_queued, work)
+    }
+
+    /// As [`Pool::submit`], even where the queue is full: for what is left of work that a thread of somebody else's has begun, and may not
+    /// wait to finish. Whoever uses it sees to it that there is little of that.
+    ///
+    /// # Errors
+    /// The pool is closed, or its first thread could not be started.
+    pub(crate) fn submit_the_rest<T: Send + 'static>(
+        &self,
+        task: T,
+        work: impl FnOnce(T) + Send + 'static,
+    ) -> Result<(), T> {
+        self.queue(task, usize::MAX, work)
+    }
+
+    /// Does `work` with `task` on this very thread, if the pool's own have nothing to do: so nothing is overtaken, and who is to wait
+    /// because they are busy still waits. For work that does not block. [`Pool::close`] waits for it like for any other.
+    ///
+    /// # Errors
+    /// The pool is busy or closed. The task comes back: nothing was done with it.
+    pub(crate) fn do_here<T>(&self, task: T, work: impl FnOnce(T)) -> Result<(), T> {
+        let mut state = self.shared.lock();
+        if state.closed || !state.is_idle() {
+            return Err(task);
+        }
+        state.elsewhere += 1;
+        drop(state);
+        self.shared.guarded(|| work(task));
+        let mut state = self.shared.lock();
+        state.elsewhere -= 1;
+        if state.closed {
+            self.shared.ended.notify_all();
+        }
+        Ok(())
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        task: T,
+        most_queued: usize,
+        work: impl FnOnce(T) + Send + 'static,
+    ) -> Result<(), T> {
         let mut state = self.shared.lock();
         // An idle thread that was woken but has not taken its work yet still counts as idle: compare with what is queued.
         let wants_thread = state.queue.len() >= state.idle && state.threads < self.shared.most_threads;
-        if state.closed || (!wants_thread && state.queue.len() >= self.shared.most_queued.max(state.idle)) {
+        if state.closed || (!wants_thread && state.queue.len() >= most_queued.max(state.idle)) {
             return Err(task);
         }
         if wants_thread {
@@ -88,11 +145,11 @@ impl Pool {
         state.closed = true;
         let dropped = if finish_queue { VecDeque::new() } else { std::mem::take(&mut state.queue) };
         self.shared.wake.notify_all();
-        while state.threads > 0 {
+        while state.is_working() {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
             state = self.shared.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let all_ended = state.threads == 0;
+        let all_ended = !state.is_working();
         drop(state);
         drop(dropped);
         all_ended
@@ -104,15 +161,19 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A panic in the caller's code (a store, a handler) costs that piece of work, not the thread.
+    fn guarded(&self, work: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            tracing::error!(pool = self.name, "a piece of work panicked");
+        }
+    }
+
     fn work(&self) {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                // A panic in the caller's code (a store, a handler) costs that piece of work, not the thread.
-                if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                    tracing::error!(pool = self.name, "a piece of work panicked");
-                }
+                self.guarded(job);
                 state = self.lock();
             } else if state.closed {
                 break;
@@ -203,6 +264,36 @@ mod tests {
             assert!(pool.close(finish, Duration::from_secs(10)));
             assert_eq!(count.load(Ordering::SeqCst), if finish { 5 } else { 0 });
         }
+    }
+
+    #[test]
+    fn work_is_done_here_while_the_threads_are_idle_and_closing_waits_for_it() {
+        let pool = Pool::new("test", 1, 0);
+        let here = std::thread::current().id();
+        assert_eq!(pool.do_here(here, |here| assert_eq!(std::thread::current().id(), here)), Ok(()));
+        assert_eq!(pool.do_here((), |()| panic!("on purpose")), Ok(()));
+
+        let (release, held) = mpsc::channel::<()>();
+        let (started, starts) = mpsc::channel();
+        pool.submit((), move |()| {
+            started.send(()).unwrap();
+            let _ = held.recv();
+        })
+        .unwrap();
+        starts.recv().unwrap();
+        assert_eq!(pool.do_here(7, drop), Err(7), "what waits is not overtaken");
+        assert_eq!(pool.submit(7, drop), Err(7), "the queue holds nothing");
+        let (done, all) = mpsc::channel();
+        pool.submit_the_rest(done, |done| done.send(7).unwrap()).unwrap();
+        drop(release);
+        assert_eq!(all.recv(), Ok(7));
+
+        let pool = Pool::new("test", 1, 0);
+        let ended =
+            pool.do_here((), |()| assert!(!pool.close(true, Duration::ZERO), "it is still under way"));
+        assert_eq!(ended, Ok(()));
+        assert!(pool.close(true, Duration::ZERO));
+        assert_eq!((pool.do_here(7, drop), pool.submit_the_rest(7, drop)), (Err(7), Err(7)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl SharedMemory {
         Self(Arc::new(Mutex::new(store)))
     }
 
-    /// Looks into the store.
+    /// Looks into the store, which everybody else waits for meanwhile.
     pub fn with<R>(&self, look: impl FnOnce(&MemoryStore) -> R) -> R {
         look(&self.lock())
     }
@@ -51,6 +51,11 @@ impl Journal for SharedMemory {
 
     fn unapplied(&mut self, after: u64, at_most: u32) -> Result<Vec<Recorded>, TooLarge> {
         self.lock().unapplied(after, at_most)
+    }
+
+    /// Its lock is held while a [`MemoryStore`] does its work, which waits for nothing, and while somebody looks.
+    fn never_blocks(&self) -> bool {
+        true
     }
 }
 
@@ -136,6 +141,10 @@ impl Journal for AnyStore {
     fn unapplied(&mut self, after: u64, at_most: u32) -> Result<Vec<Recorded>, StoreError> {
         self.0.unapplied(after, at_most)
     }
+
+    fn never_blocks(&self) -> bool {
+        self.0.never_blocks()
+    }
 }
 
 impl Sessions for AnyStore {
@@ -167,6 +176,7 @@ trait Erased: Send {
     fn confirm(&mut self, provider: &str, id: &str, revision: u32) -> Result<bool, StoreError>;
     fn load(&mut self, after: Option<(&str, &str)>, at_most: u32) -> Result<Vec<SavedSession>, StoreError>;
     fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, StoreError>;
+    fn never_blocks(&self) -> bool;
     fn another(&self) -> Box<dyn Erased>;
 }
 
@@ -197,6 +207,10 @@ impl<S: Journal + Sessions + Clone + Send + 'static> Erased for S {
 
     fn find(&mut self, provider: &str, id: &str, at_most: u32) -> Result<Vec<SavedSession>, StoreError> {
         guarded(|| Sessions::find(self, provider, id, at_most))
+    }
+
+    fn never_blocks(&self) -> bool {
+        Journal::never_blocks(self)
     }
 
     fn another(&self) -> Box<dyn Erased> {

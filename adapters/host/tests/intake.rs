@@ -21,6 +21,7 @@ use idv_core::provider::{
 use idv_core::rules::Rules;
 use idv_core::secret::Secret;
 use idv_core::shufti;
+use idv_core::store::MemoryStore;
 use idv_core::time::Span;
 use idv_host::{
     AnyStore, CallbackRequest, Clock as _, Delivered, Inbox, Intake, IntakeBounds, SharedMemory, SystemClock,
@@ -32,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
-use support::{ACCEPTED, AMPLE, BOUNDS, CAP, DECLINED, World, endpoint, signature, signed, unsigned};
+use support::{ACCEPTED, AMPLE, BOUNDS, CAP, DECLINED, World, endpoint, gate, signature, signed, unsigned};
 
 /// Gives the fields of a callback whose signature is `value`.
 fn with_request<R>(signature: &str, body: &[u8], then: impl FnOnce(&CallbackRequest<'_>) -> R) -> R {
@@ -356,22 +357,101 @@ impl Inbox for Full {
     }
 }
 
-#[test]
-fn r10_g5_what_is_recorded_waits_for_a_full_inbox_and_a_hint_does_not() {
+/// An intake before an inbox without room: what makes some, and the positions of what was taken and of what was refused.
+struct Crowded {
+    intake: Intake,
+    make_room: Sender<()>,
+    takes: Receiver<Option<u64>>,
+    refuses: Receiver<Option<u64>>,
+}
+
+fn without_room(store: AnyStore) -> Crowded {
     let ((make_room, room), (taken, takes), (refused, refuses)) = (channel(), channel(), channel());
     let inbox = Full { room: Mutex::new(room), taken, refused };
-    let store = AnyStore::new(SharedMemory::default());
     let intake = Intake::new(Arc::new(SystemClock::new()), store, BOUNDS, inbox, |_| ());
+    Crowded { intake, make_room, takes, refuses }
+}
+
+#[test]
+fn r10_g5_what_is_recorded_waits_for_a_full_inbox_and_a_hint_does_not() {
+    let memory = SharedMemory::default();
+    let (gate, words, _started) = gate(&memory);
+    words.send(true).unwrap();
+    for (store, waits_at_once) in [(gate, true), (AnyStore::new(memory), false)] {
+        let Crowded { intake, make_room, takes, refuses } = without_room(store);
+        let endpoint = endpoint(signed(), AMPLE);
+        let receive = |signature: &str| {
+            with_request(signature, ACCEPTED, |request| intake.receive(&endpoint, request).status())
+        };
+        // Neither answer waits for the driver.
+        assert_eq!(receive(&signature(ACCEPTED)), 200);
+        assert_eq!(receive("forged"), 401);
+        if !waits_at_once {
+            assert_eq!(refuses.recv(), Ok(Some(1)), "not on the server's thread");
+        }
+        assert_eq!(refuses.recv(), Ok(None), "the hint is let go");
+        assert!(takes.try_recv().is_err(), "what is recorded waits");
+        make_room.send(()).unwrap();
+        assert_eq!(takes.recv(), Ok(Some(1)));
+        assert!(refuses.try_recv().is_err());
+    }
+}
+
+/// What a future says when it is asked once.
+fn at_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn g5_a_store_that_never_blocks_is_asked_where_the_callback_came_in() {
+    let memory = SharedMemory::default();
+    let (seen, arrived) = channel();
+    let intake = Intake::new(
+        Arc::new(SystemClock::new()),
+        AnyStore::new(memory.clone()),
+        BOUNDS,
+        move |delivered: Delivered| {
+            seen.send((thread::current().id(), delivered.arrived.position())).unwrap()
+        },
+        |_| {},
+    );
     let endpoint = endpoint(signed(), AMPLE);
-    let receive = |signature: &str| {
-        with_request(signature, ACCEPTED, |request| intake.receive(&endpoint, request).status())
-    };
-    // Neither answer waits for the driver.
-    assert_eq!(receive(&signature(ACCEPTED)), 200);
-    assert_eq!(receive("forged"), 401);
-    assert_eq!(refuses.recv(), Ok(None), "the hint is let go");
-    assert!(takes.try_recv().is_err(), "what is recorded waits");
-    make_room.send(()).unwrap();
-    assert_eq!(takes.recv(), Ok(Some(1)));
-    assert!(refuses.try_recv().is_err());
+    let asked = with_request(&signature(ACCEPTED), ACCEPTED, |it| intake.receive_async(&endpoint, it));
+    let Poll::Ready(answer) = at_once(asked) else { panic!("it went to another thread") };
+    assert_eq!((answer.status(), memory.with(MemoryStore::len)), (200, 1));
+    assert_eq!(arrived.try_recv(), Ok((thread::current().id(), Some(1))));
+
+    // One that is closed takes nothing more, here as elsewhere.
+    assert!(intake.close(Duration::ZERO), "nothing is left to wait for");
+    let asked = with_request(&signature(DECLINED), DECLINED, |it| intake.receive_async(&endpoint, it));
+    assert!(matches!(at_once(asked), Poll::Ready(answer) if answer.status() == 503));
+    assert_eq!(memory.with(MemoryStore::len), 1);
+}
+
+/// A driver that takes nothing in holds callbacks up by way of the recorders, however quick the store: what waits is bounded.
+#[test]
+fn g6_a_store_that_never_blocks_does_not_pile_callbacks_up_before_a_full_inbox() {
+    let memory = SharedMemory::default();
+    let Crowded { intake, make_room, takes, refuses: _refuses } = without_room(AnyStore::new(memory.clone()));
+    let endpoint = endpoint(signed(), AMPLE);
+    let bodies: Vec<_> =
+        (0..20).map(|n| format!(r#"{{"reference":"{n}","event":"request.pending"}}"#)).collect();
+    let asked: Vec<_> = bodies
+        .iter()
+        .map(|body| {
+            with_request(&signature(body.as_bytes()), body.as_bytes(), |it| {
+                intake.receive_async(&endpoint, it)
+            })
+        })
+        .collect();
+    assert_eq!(memory.with(MemoryStore::len), 1, "the first, whose delivery waits on the only recorder");
+    drop(make_room);
+    let answers: Vec<_> = asked.into_iter().map(|answer| block_on(answer).status()).collect();
+    assert!(answers.iter().all(|status| [200, 503].contains(status)), "{answers:?}");
+    // Whether the recorder has the first or it still waits, too, is up to chance.
+    let recorded = answers.iter().filter(|status| **status == 200).count();
+    assert!((BOUNDS.most_waiting..=1 + BOUNDS.most_waiting).contains(&recorded), "{answers:?}");
+    let mut positions: Vec<_> = (0..recorded).map(|_| takes.recv().unwrap()).collect();
+    positions.sort_unstable();
+    assert_eq!(positions, (1..=recorded as u64).map(Some).collect::<Vec<_>>(), "nothing recorded was lost");
 }

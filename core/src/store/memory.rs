@@ -176,7 +176,10 @@ impl Journal for MemoryStore {
         let position = self.last_position;
         self.bytes += bytes;
         self.victims.insert((Rank::of(record.authenticity), position));
-        self.positions.entry(record.provider.into()).or_default().insert(record.digest, position);
+        match self.positions.get_mut(record.provider) {
+            Some(of_provider) => of_provider.insert(record.digest, position),
+            None => self.positions.entry(record.provider.into()).or_default().insert(record.digest, position),
+        };
         self.records.insert(
             position,
             Recorded {
@@ -208,6 +211,10 @@ impl Journal for MemoryStore {
             .take(at_most as usize)
             .map(|(_, record)| record.clone())
             .collect())
+    }
+
+    fn never_blocks(&self) -> bool {
+        true
     }
 }
 

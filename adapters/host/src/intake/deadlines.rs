@@ -28,6 +28,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: BTreeMap<(Instant, u64), Weak<dyn Timed>>,
+    /// When the thread wakes by itself; `None` while it waits for something to come. It may be earlier than the first that is waited
+    /// for: a callback is answered long before its deadline as a rule, and waking the thread for each would cost more than receiving it.
+    wakes_at: Option<Instant>,
     runs: bool,
     closed: bool,
 }
@@ -37,24 +40,29 @@ impl Deadlines {
         Self { shared: Arc::new(Shared { clock, state: Mutex::default(), changed: Condvar::new() }) }
     }
 
-    /// Ticks `timed` at `at`, unless it is gone by then. `number` tells it from others.
+    /// Starts the thread, unless it runs.
     ///
     /// # Errors
-    /// The thread could not be started.
-    pub(super) fn set(&self, at: Instant, number: u64, timed: Weak<dyn Timed>) -> io::Result<()> {
+    /// It could not be started.
+    pub(super) fn start(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
         if !state.runs {
             let shared = Arc::clone(&self.shared);
             std::thread::Builder::new().name("idv-deadlines".to_owned()).spawn(move || shared.run())?;
             state.runs = true;
         }
-        let is_first = state.waiting.first_key_value().is_none_or(|(first, _)| (at, number) < *first);
+        Ok(())
+    }
+
+    /// Ticks `timed` at `at`, unless it is gone by then. `number` tells it from others.
+    pub(super) fn set(&self, at: Instant, number: u64, timed: Weak<dyn Timed>) {
+        let mut state = self.shared.lock();
         state.waiting.insert((at, number), timed);
+        let sleeps_longer = state.wakes_at.is_none_or(|wakes_at| at < wakes_at);
         drop(state);
-        if is_first {
+        if sleeps_longer {
             self.shared.changed.notify_one();
         }
-        Ok(())
     }
 
     /// Nothing is to happen at `at` any more.
@@ -79,11 +87,13 @@ impl Shared {
         let mut state = self.lock();
         while !state.closed {
             let Some((&(at, number), _)) = state.waiting.first_key_value() else {
+                state.wakes_at = None;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = at.since(self.clock.now());
             if left > 0 {
+                state.wakes_at = Some(at);
                 let left = Duration::from_millis(left);
                 state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
                 continue;

@@ -7,6 +7,9 @@
 //!   a listener ──▶ begin, chunk, complete ───┘                 (store)  └─▶ the driver
 //! ```
 //!
+//! Recorders are threads, for a store may take its time. One that never does ([`Journal::never_blocks`](idv_core::store::Journal::never_blocks))
+//! is asked where the callback came in, which saves the way to a recorder and back.
+//!
 //! What was begun is finished by threads of the intake's own: a commit survives the peer that goes away and the future that is
 //! dropped, and an answer's deadline holds on any runtime.
 
@@ -17,7 +20,7 @@ mod room;
 use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::spans;
-use crate::store::AnyStore;
+use crate::store::{AnyStore, StoreError};
 use deadlines::{Deadlines, Timed};
 use futures_core::Stream;
 use idv_core::engine::reception::{Action, Examine, Recording};
@@ -25,6 +28,7 @@ use idv_core::engine::{Arrived, CallbackEvent, Endpoint, Reception};
 use idv_core::http::Headers;
 use idv_core::machine::Next;
 use idv_core::receipt::Answer;
+use idv_core::store::{CommitReceipt, Journal as _};
 use idv_core::time::Instant;
 pub use inbox::Inbox;
 use room::{Room, Share};
@@ -85,12 +89,18 @@ const READERS: usize = 2;
 pub struct Delivered {
     /// The callback.
     pub arrived: Arrived,
-    _share: Arc<Share>,
+    share: Arc<Share>,
 }
 
 impl fmt::Debug for Delivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.arrived.fmt(f)
+    }
+}
+
+impl Delivered {
+    fn another(&self) -> Self {
+        Self { arrived: self.arrived.clone(), share: Arc::clone(&self.share) }
     }
 }
 
@@ -105,6 +115,8 @@ pub struct Intake {
 struct Shared {
     clock: Arc<dyn Clock>,
     store: Mutex<AnyStore>,
+    /// Commits need no thread of their own.
+    store_never_blocks: bool,
     inbox: Box<dyn Inbox>,
     observer: Observer,
     recorders: Pool,
@@ -112,6 +124,12 @@ struct Shared {
     deadlines: Deadlines,
     room: Arc<Room>,
     last_op: AtomicU64,
+}
+
+impl Shared {
+    fn store(&self) -> MutexGuard<'_, AnyStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Intake {
@@ -127,6 +145,7 @@ impl Intake {
         observer: impl Fn(CallbackEvent) + Send + Sync + 'static,
     ) -> Self {
         let shared = Shared {
+            store_never_blocks: store.never_blocks(),
             deadlines: Deadlines::new(Arc::clone(&clock)),
             clock,
             store: Mutex::new(store),
@@ -196,18 +215,13 @@ impl Intake {
             intake: Arc::clone(&self.shared),
             due,
             may_block,
-            state: Mutex::new(State { reception, waker: None }),
+            state: Mutex::new(State { reception, waker: None, is_timed: false, is_waited_for: false }),
             answered: Condvar::new(),
         });
         ongoing.step(|reception, now| reception.head(now, method, headers));
-        if let Some((at, op)) = due
-            && !ongoing.is_answered()
-        {
-            let this: Arc<dyn Timed> = Arc::clone(&ongoing) as _;
-            if let Err(error) = self.shared.deadlines.set(at, op, Arc::downgrade(&this)) {
-                tracing::error!(%error, "no thread could be started to keep the answers' deadlines");
-                ongoing.step(Reception::not_recorded);
-            }
+        if let Err(error) = self.shared.deadlines.start() {
+            tracing::error!(%error, "no thread could be started to keep the answers' deadlines");
+            ongoing.step(Reception::not_recorded);
         }
         Incoming { ongoing }
     }
@@ -245,7 +259,7 @@ pub struct Incoming {
 impl Incoming {
     /// The next bytes of the body, as received.
     pub fn chunk(&mut self, bytes: &[u8]) {
-        let there_is_room = self.is_answered() || self.ongoing.share.grow(bytes.len() as u64);
+        let there_is_room = self.ongoing.is_answered() || self.ongoing.share.grow(bytes.len() as u64);
         self.ongoing.step(|reception, now| match there_is_room {
             true => reception.chunk(now, bytes),
             false => reception.not_recorded(now),
@@ -269,10 +283,13 @@ impl Incoming {
         let mut pieces = pin!(pieces);
         loop {
             let piece = poll_fn(|cx| {
-                if self.ongoing.poll_answer(cx).is_ready() {
+                if self.ongoing.is_answered() {
                     return Poll::Ready(None);
                 }
-                pieces.as_mut().poll_next(cx)
+                match pieces.as_mut().poll_next(cx) {
+                    Poll::Ready(piece) => Poll::Ready(piece),
+                    Poll::Pending => self.ongoing.poll_answer(cx).map(|_| None),
+                }
             });
             match piece.await {
                 Some(piece) => self.chunk(piece?.as_ref()),
@@ -287,6 +304,7 @@ impl Incoming {
     /// Whether the answer is known: nothing more needs to be read.
     #[must_use]
     pub fn is_answered(&self) -> bool {
+        self.ongoing.step(Reception::tick);
         self.ongoing.is_answered()
     }
 
@@ -303,6 +321,8 @@ impl Incoming {
             if let Some(answer) = state.reception.answer() {
                 return answer;
             }
+            self.ongoing.keep_deadline(&mut state);
+            state.is_waited_for = true;
             state = self.ongoing.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -310,7 +330,9 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        self.ongoing.step(Reception::disconnected);
+        if !self.ongoing.is_answered() {
+            self.ongoing.step(Reception::disconnected);
+        }
     }
 }
 
@@ -323,7 +345,7 @@ impl fmt::Debug for Incoming {
 /// See [`Incoming::answered`].
 #[derive(Clone, Copy)]
 pub struct Answered<'a> {
-    ongoing: &'a Ongoing,
+    ongoing: &'a Arc<Ongoing>,
 }
 
 impl Future for Answered<'_> {
@@ -346,7 +368,7 @@ struct Ongoing {
     /// What is done for it is done in here, on whichever thread.
     span: tracing::Span,
     share: Arc<Share>,
-    /// The deadline it is registered under.
+    /// Its answer's deadline, and its number.
     due: Option<(Instant, u64)>,
     /// The thread that brought it waits for the answer anyway.
     may_block: bool,
@@ -357,6 +379,19 @@ struct Ongoing {
 struct State {
     reception: Reception,
     waker: Option<Waker>,
+    /// The clock's thread knows of the deadline.
+    is_timed: bool,
+    /// A thread waits for the answer: else none is woken, which is a call of the system.
+    is_waited_for: bool,
+}
+
+/// Who runs what is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    /// The server's, or the clock's: it must not wait.
+    Servers,
+    /// One of the intake's own.
+    Recorders,
 }
 
 impl Ongoing {
@@ -368,18 +403,32 @@ impl Ongoing {
         self.lock().reception.answer().is_some()
     }
 
-    fn poll_answer(&self, cx: &Context<'_>) -> Poll<Answer> {
+    fn poll_answer(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Answer> {
         let mut state = self.lock();
         match state.reception.answer() {
             Some(answer) => Poll::Ready(answer),
             None => {
                 state.waker = Some(cx.waker().clone());
+                self.keep_deadline(&mut state);
                 Poll::Pending
             }
         }
     }
 
+    /// Has the clock's thread step it at its deadline, now that somebody waits for the answer: most are answered before anybody does.
+    fn keep_deadline(self: &Arc<Self>, state: &mut State) {
+        if let Some((at, op)) = self.due.filter(|_| !state.is_timed) {
+            let this: Arc<dyn Timed> = Arc::clone(self) as _;
+            self.intake.deadlines.set(at, op, Arc::downgrade(&this));
+            state.is_timed = true;
+        }
+    }
+
     fn step(self: &Arc<Self>, input: impl FnOnce(&mut Reception, Instant) -> Vec<Action>) {
+        self.step_on(Thread::Servers, input);
+    }
+
+    fn step_on(self: &Arc<Self>, thread: Thread, input: impl FnOnce(&mut Reception, Instant) -> Vec<Action>) {
         let _entered = self.span.enter();
         let actions = {
             let mut state = self.lock();
@@ -396,7 +445,7 @@ impl Ongoing {
                     self.release();
                 }
                 Action::Arrived(arrived) => {
-                    self.deliver(Delivered { arrived, _share: Arc::clone(&self.share) });
+                    self.deliver(thread, Delivered { arrived, share: Arc::clone(&self.share) });
                 }
                 Action::Tell(event) => {
                     spans::became(&self.span, &event);
@@ -406,24 +455,41 @@ impl Ongoing {
         }
     }
 
-    fn deliver(&self, delivered: Delivered) {
-        if delivered.arrived.position().is_some() {
-            // On a recorder's thread: it may wait, and then new callbacks are answered 503 instead of piling up here.
-            self.intake.inbox.send(delivered);
-        } else if !self.intake.inbox.try_send(delivered) {
+    fn deliver(self: &Arc<Self>, thread: Thread, delivered: Delivered) {
+        let is_recorded = delivered.arrived.position().is_some();
+        if is_recorded && thread == Thread::Recorders {
+            // It may wait, and then new callbacks are answered 503 instead of piling up here.
+            return self.intake.inbox.send(delivered);
+        }
+        let again = delivered.another();
+        if self.intake.inbox.try_send(delivered) {
+            return;
+        }
+        if !is_recorded {
             // A hint that gets lost costs latency, never a verdict.
-            tracing::debug!("a hint was dropped: the driver is busy or has stopped");
+            return tracing::debug!("a hint was dropped: the driver is busy or has stopped");
+        }
+        // The recorders were idle when this was begun, so that of these there are no more than threads of the server's. Until they
+        // are idle again, everything else goes through their queue.
+        let intake = Arc::clone(&self.intake);
+        if self.intake.recorders.submit_the_rest(again, move |again| intake.inbox.send(again)).is_err() {
+            tracing::debug!("a recorded callback is left to the next driver: this one has stopped");
         }
     }
 
     /// Wakes who waits for the answer.
     fn release(&self) {
-        let waker = self.lock().waker.take();
-        self.answered.notify_all();
+        let mut state = self.lock();
+        let waker = state.waker.take();
+        let (is_waited_for, due) = (state.is_waited_for, self.due.filter(|_| state.is_timed));
+        drop(state);
+        if is_waited_for {
+            self.answered.notify_all();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
-        if let Some((at, op)) = self.due {
+        if let Some((at, op)) = due {
             self.intake.deadlines.clear(at, op);
         }
     }
@@ -448,23 +514,42 @@ impl Ongoing {
         }
     }
 
-    /// Starts the commit. The store may take its time, the machine keeps the deadline.
+    /// Has it committed: here where the store never blocks and nobody waits for a recorder; else on a recorder's thread, where the store
+    /// may take its time. The machine keeps the deadline.
     fn record(self: &Arc<Self>, task: Recording) {
+        let recorders = &self.intake.recorders;
+        let begun = if self.intake.store_never_blocks {
+            recorders.do_here(task, |task| {
+                let committed = self.commit(&task, &mut self.intake.store());
+                self.recorded(Thread::Servers, committed);
+            })
+        } else {
+            Err(task)
+        };
+        let Err(task) = begun else { return };
         let this = Arc::clone(self);
-        let taken = self.intake.recorders.submit(task, move |task| {
-            let mut store = this.intake.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let span = spans::record(&this.span);
-            match span.in_scope(|| task.perform(&mut store)) {
-                Ok(proof) => this.step(|reception, now| reception.committed(now, proof)),
-                Err(error) => {
-                    tracing::error!(%error, "a callback could not be recorded");
-                    this.step(Reception::not_recorded);
-                }
-            }
+        let submitted = recorders.submit(task, move |task| {
+            let mut store = this.intake.store().clone();
+            let committed = this.commit(&task, &mut store);
+            this.recorded(Thread::Recorders, committed);
         });
-        if taken.is_err() {
+        if submitted.is_err() {
             tracing::warn!("too many callbacks wait for the store");
             self.step(Reception::not_recorded);
+        }
+    }
+
+    fn commit(&self, task: &Recording, store: &mut AnyStore) -> Result<CommitReceipt, StoreError> {
+        spans::record(&self.span).in_scope(|| task.perform(store))
+    }
+
+    fn recorded(self: &Arc<Self>, thread: Thread, committed: Result<CommitReceipt, StoreError>) {
+        match committed {
+            Ok(proof) => self.step_on(thread, |reception, now| reception.committed(now, proof)),
+            Err(error) => {
+                tracing::error!(%error, "a callback could not be recorded");
+                self.step_on(thread, Reception::not_recorded);
+            }
         }
     }
 }

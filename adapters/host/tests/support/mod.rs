@@ -108,17 +108,23 @@ pub fn endpoint(provider: impl Provider + 'static, answer_within: Span) -> Endpo
     Endpoint { provider: Arc::new(provider), policy, evidence: EvidencePolicy::TrustSigned }
 }
 
+/// A store that waits for words, and says that it started.
+pub fn gate(memory: &SharedMemory) -> (AnyStore, Sender<bool>, Receiver<()>) {
+    let ((words, held), (starts, started)) = (channel(), channel());
+    let gate = Gate { memory: memory.clone(), started: starts, words: Arc::new(Mutex::new(held)) };
+    (AnyStore::new(gate), words, started)
+}
+
 impl World {
     pub fn new(bounds: IntakeBounds) -> Self {
-        let ((words, held), (starts, started)) = (channel(), channel());
         let memory = SharedMemory::default();
-        let store = Gate { memory: memory.clone(), started: starts, words: Arc::new(Mutex::new(held)) };
+        let (store, words, started) = gate(&memory);
         let (to_driver, arrived) = channel();
         let (seen, events) = channel();
         let (to_driver, seen) = (Mutex::new(to_driver), Mutex::new(seen));
         let intake = Intake::new(
             Arc::new(SystemClock::new()),
-            AnyStore::new(store),
+            store,
             bounds,
             move |delivered| to_driver.lock().unwrap().send(delivered).unwrap(),
             move |event| seen.lock().unwrap().send(event).unwrap(),

@@ -35,12 +35,12 @@ impl Examine {
         let Self { op, endpoint: Endpoint { provider, evidence, .. }, mut check, body, received_unix_ms } =
             self;
         check.update(&body);
-        let checked = check.finish();
+        let mut checked = check.finish();
         let reading = match evidence {
             EvidencePolicy::ConfirmByPull => provider.read_hint(&body, &checked),
             EvidencePolicy::TrustSigned => provider.read_callback(&body, &checked),
         };
-        let remark = remark(&checked, &reading);
+        let remark = remark(checked.remark.take(), reading.deviation);
         let (provider, body) = (provider.name(), Arc::new(body));
         let payload = Payload { provider, body, checked, reading, remark, received_unix_ms };
         Examined { op, payload: Arc::new(payload) }
@@ -55,9 +55,11 @@ impl fmt::Debug for Examine {
 }
 
 /// What checking it and reading it had to remark.
-fn remark(checked: &Checked, reading: &CallbackReading) -> Option<String> {
-    let remarks: Vec<&str> = checked.remark.as_deref().into_iter().chain(reading.deviation).collect();
-    (!remarks.is_empty()).then(|| remarks.join("; "))
+fn remark(checked: Option<String>, deviation: Option<&str>) -> Option<String> {
+    match (checked, deviation) {
+        (Some(checked), Some(deviation)) => Some(checked + "; " + deviation),
+        (checked, deviation) => checked.or_else(|| deviation.map(Into::into)),
+    }
 }
 
 /// A body that was examined.
