@@ -4,7 +4,7 @@
 //!         until               Granted               Answered, Failed, Refused, given up, Restored
 //!   Waiting ────▶ Asking ──────────────▶ InFlight ────────────────────────────────────────────────┐
 //!    ▲ ▲ ▲          │                       │                                                     │
-//!    │ │ └──────────┘ a late answer,        │ Answered, and nothing is scheduled                  │
+//!    │ │ └──────────┘ a late completion,    │ Answered, and nothing is scheduled                  │
 //!    │ │              Restored              ▼                                                     │
 //!    │ └─────────────────────────── Hint ─ Resting                                                │
 //!    └────────────────────────────────────────────────────────────────────────────────────────────┘
@@ -292,8 +292,7 @@ impl Poller {
     fn fail(&mut self, cx: Cx<'_, Policy>, trouble: Trouble, retry_after: Option<Span>) {
         let trouble = Trouble { failures: trouble.failures.saturating_add(1), refused: false };
         let backoff = cx.policy.backoff.delay(trouble.failures, cx.entropy);
-        let least = retry_after.map_or(Span::MIN, |span| span.min(cx.policy.retry_after_cap));
-        let wait = cx.policy.cadence.max(backoff).max(least);
+        let wait = silence(cx, retry_after).max(backoff);
         self.phase = Phase::Waiting { until: cx.now.after(wait), slack: 0, trouble };
     }
 
@@ -437,6 +436,8 @@ impl Poller {
                 self.phase =
                     Phase::Waiting { until, slack: 0, trouble: Trouble { refused: true, ..trouble } };
             }
+            // As a late failure.
+            Err(Disposition::Stale) if self.end().is_none() => self.put_off(cx.now.after(cx.policy.cadence)),
             Err(other) => return other,
         }
         Disposition::Applied
@@ -470,6 +471,12 @@ impl Poller {
     }
 }
 
+/// How long no pull follows the end of a call: the cadence, or what the provider asks for (G7).
+fn silence(cx: Cx<'_, Policy>, retry_after: Option<Span>) -> Span {
+    let asked_for = retry_after.map_or(Span::MIN, |span| span.min(cx.policy.retry_after_cap));
+    cx.policy.cadence.max(asked_for)
+}
+
 impl Machine for Poller {
     type Policy = Policy;
     type Input = Input;
@@ -490,6 +497,11 @@ impl Machine for Poller {
             Input::Failed { op, retry_after } => match self.completed(op) {
                 Ok(trouble) => {
                     self.fail(cx, trouble, retry_after);
+                    (Disposition::Applied, None)
+                }
+                Err(Disposition::Stale) if self.end().is_none() => {
+                    // It has counted as failed, but its call ended only now.
+                    self.put_off(cx.now.after(silence(cx, retry_after)));
                     (Disposition::Applied, None)
                 }
                 Err(other) => (other, None),

@@ -13,6 +13,8 @@ impl Describe for Poller {
         row("Asking", "Granted", "InFlight"),
         row("Asking", "Answered", "Waiting"),
         row("Asking", "Answered", "Resting"),
+        row("Asking", "Failed", "Waiting"),
+        row("Asking", "Refused", "Waiting"),
         row("InFlight", "Tick", "Waiting"),
         row("InFlight", "Answered", "Waiting"),
         row("InFlight", "Answered", "Resting"),

@@ -183,10 +183,10 @@ impl World {
                 fleet.callback(at, provider, id, callback, 100, &mut out);
             }
             Event::Pulled { key, op, generation, outcome } => {
-                fleet.pulled(at, key, op, generation, outcome, &mut out);
+                let taken = fleet.pulled(at, key, op, generation, outcome, &mut out);
                 if let Some(account) = fleet.account(key) {
                     let patience = self.accounts[&account].1.session.poller.patience();
-                    self.checks.pulled(self.now, key, op, patience);
+                    self.checks.pulled(self.now, key, op, patience, taken);
                 }
             }
             Event::Token { account, op, answer } => {
@@ -500,13 +500,15 @@ impl World {
 }
 
 impl Checks {
-    fn pulled(&mut self, now: Instant, key: Key, op: u32, patience: Span) {
+    fn pulled(&mut self, now: Instant, key: Key, op: u32, patience: Span, taken: Disposition) {
         if let Some((sent, newest)) = self.in_flight.get(&key).copied()
             && newest == op
         {
             self.in_flight.remove(&key);
-            // A completion later than that breaks the driver's promise; the call counts as ended when it was given up.
-            self.polite_from.insert(key, now.min(sent.after(patience)));
+            // A completion that comes after it was given up breaks the driver's promise, and the cadence begins with it all the same. To who
+            // has ended the call was over when it was given up.
+            let over = if taken == Disposition::Stale { now.min(sent.after(patience)) } else { now };
+            self.polite_from.insert(key, over);
         }
     }
 }

@@ -4,7 +4,7 @@
 mod checks;
 
 use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
-use idv_core::machine::{Cx, Disposition, Machine, Next};
+use idv_core::machine::{Cx, Disposition, Machine, Next, Step};
 use idv_core::poller::{self, Class};
 use idv_core::session::{Action, End, Input, Policy, Revision, Session, Snapshot};
 use idv_core::time::{Instant, Span};
@@ -302,11 +302,21 @@ impl World {
 
     /// The call is over at our side.
     fn completed(&mut self, policy: &Policy, op: u32, silence: Option<u32>) {
+        let wait = policy.poller.cadence().max(Span::millis(silence.unwrap_or(1)));
         if self.in_flight.take_if(|pull| pull.op == op).is_some() {
             self.refused = false;
-            let wait = policy.poller.cadence().max(Span::millis(silence.unwrap_or(1)));
             self.polite_from = self.now.after(wait);
+        } else if self.in_flight.is_none() && self.lives(policy) {
+            // It was given up before, and ended only now.
+            self.polite_from = self.polite_from.max(self.now.after(wait));
         }
+    }
+
+    /// It has not ended, once it has noticed what time it is.
+    fn lives(&self, policy: &Policy) -> bool {
+        let mut session = self.session;
+        let _: Step<_> = session.step(Cx::new(self.now, policy, 0), Input::Tick);
+        session.end().is_none()
     }
 
     fn answer(&mut self, policy: &Policy, op: u32, entropy: u32) {

@@ -67,16 +67,14 @@ impl Plan {
         self.failures += 1;
         (self.refused, self.in_flight) = (false, None);
         let backoff = super::wait_after(self.failures, rules.backoff, cx.entropy);
-        let asked_for = retry_after.map_or(Span::MIN, |span| span.min(rules.retry_after_cap));
-        self.allowed = cx.now.after(rules.cadence.max(backoff).max(asked_for));
+        self.allowed = cx.now.after(silence(rules, retry_after).max(backoff));
         self.plan(self.allowed);
     }
 
-    /// A call ended at `now`, or may have: what is planned waits for the cadence at least.
-    fn put_off(&mut self, rules: &Rules, now: Instant) {
+    /// A call ended, or may have, and no pull is to follow it before `earliest`: what is planned waits for that at least.
+    fn put_off(&mut self, earliest: Instant) {
         if self.in_flight.is_none() {
-            self.allowed =
-                if self.asking { Instant::EARLIEST } else { self.allowed }.max(now.after(rules.cadence));
+            self.allowed = if self.asking { Instant::EARLIEST } else { self.allowed }.max(earliest);
             match self.planned {
                 Some(planned) => self.plan(planned),
                 None if self.asking => self.plan(self.allowed),
@@ -181,7 +179,9 @@ impl Plan {
                         self.allowed = cx.now.after(rules.cadence);
                         self.plan(self.allowed);
                     }
-                    Err(Disposition::Stale) if self.ended.is_none() => self.put_off(rules, cx.now),
+                    Err(Disposition::Stale) if self.ended.is_none() => {
+                        self.put_off(cx.now.after(rules.cadence))
+                    }
                     Err(other) => return Err(other),
                 }
                 match then {
@@ -193,20 +193,25 @@ impl Plan {
                     }
                 }
             }
-            Input::Failed { op, retry_after } => {
-                self.completes(op)?;
-                self.fail(rules, cx, retry_after);
-            }
-            Input::Refused { op } => {
-                self.completes(op)?;
-                if self.refused {
-                    self.end(End::Refused);
-                } else {
+            Input::Failed { op, retry_after } => match self.completes(op) {
+                Ok(()) => self.fail(rules, cx, retry_after),
+                Err(Disposition::Stale) if self.ended.is_none() => {
+                    self.put_off(cx.now.after(silence(rules, retry_after)));
+                }
+                Err(other) => return Err(other),
+            },
+            Input::Refused { op } => match self.completes(op) {
+                Ok(()) if self.refused => self.end(End::Refused),
+                Ok(()) => {
                     (self.in_flight, self.refused) = (None, true);
                     self.allowed = cx.now.after(rules.cadence);
                     self.plan(self.allowed);
                 }
-            }
+                Err(Disposition::Stale) if self.ended.is_none() => {
+                    self.put_off(cx.now.after(rules.cadence));
+                }
+                Err(other) => return Err(other),
+            },
             Input::Settled => {
                 over?;
                 self.watch(rules, cx.now);
@@ -216,10 +221,15 @@ impl Plan {
                 self.end(End::Stopped);
             }
             Input::Restored if self.in_flight.is_some() => self.fail(rules, cx, None),
-            Input::Restored => self.put_off(rules, cx.now),
+            Input::Restored => self.put_off(cx.now.after(rules.cadence)),
         }
         Ok(())
     }
+}
+
+/// How long no pull follows one that brought nothing.
+fn silence(rules: &Rules, retry_after: Option<Span>) -> Span {
+    retry_after.map_or(rules.cadence, |span| rules.cadence.max(span.min(rules.retry_after_cap)))
 }
 
 impl Reference<Subjected> for Plan {

@@ -195,8 +195,8 @@ pub const MUTANTS: &[Mutant] = &[
         says: "a `Retry-After` is not obeyed",
         edits: &[edit(
             "poller.rs",
-            "let wait = cx.policy.cadence.max(backoff).max(least);",
-            "let wait = cx.policy.cadence.max(backoff).max(if MUTANT { Span::MIN } else { least });",
+            "cx.policy.cadence.max(asked_for)",
+            "cx.policy.cadence.max(if MUTANT { Span::MIN } else { asked_for })",
         )],
     },
     Mutant {
