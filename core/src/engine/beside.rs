@@ -56,10 +56,6 @@ impl Keeping {
             Self::Drop => Keep::Drop,
         }
     }
-
-    pub(super) const fn changes(&self) -> bool {
-        !matches!(self, Self::Unchanged)
-    }
 }
 
 /// One of the two kept bodies, and whether the store knows it.
@@ -135,8 +131,6 @@ impl Saving {
 pub(super) struct UnderWay {
     pub(super) number: u32,
     applied: Vec<u64>,
-    issued: bool,
-    latest: bool,
 }
 
 /// How many callbacks are remembered: ShareID sends one and repeats it at most three times.
@@ -257,25 +251,21 @@ impl Beside {
         let applied = self.callbacks.as_mut().map(|callbacks| core::mem::take(&mut callbacks.applied));
         let applied = applied.unwrap_or_default();
         let (issued, latest) = (self.issued.begin_save(), self.latest.begin_save());
-        self.saving.under_way = Some(Box::new(UnderWay {
-            number: self.saving.wanted,
-            applied: applied.clone(),
-            issued: issued.changes(),
-            latest: latest.changes(),
-        }));
+        self.saving.under_way =
+            Some(Box::new(UnderWay { number: self.saving.wanted, applied: applied.clone() }));
         (applied, issued, latest)
     }
 
-    /// That save did not happen, or may not have: the next one takes the same along.
+    /// That save did not happen, or may not have: the next one takes everything along.
     pub(super) fn save_failed(&mut self, under_way: UnderWay) {
-        let UnderWay { mut applied, issued, latest, .. } = under_way;
+        let UnderWay { mut applied, .. } = under_way;
         if !applied.is_empty() {
             let callbacks = self.callbacks.get_or_insert_default();
             applied.append(&mut callbacks.applied);
             callbacks.applied = applied;
         }
-        self.issued.dirty |= issued;
-        self.latest.dirty |= latest;
+        self.issued.dirty = true;
+        self.latest.dirty = true;
     }
 
     /// Everything up to this step is saved, as this version.

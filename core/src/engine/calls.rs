@@ -50,13 +50,14 @@ impl Engine {
             self.fleet.pulled(m.at(), key, op, generation, outcome, &mut |action| actions.push(action));
         if let Some(beside) = self.sessions.get_mut(&key) {
             beside.reached |= reached;
+            let newest = self.fleet.session(key).is_some_and(|session| session.poller().last_op() == op);
             match taken {
-                Disposition::Applied | Disposition::NoOp => {
+                Disposition::Applied | Disposition::NoOp if newest => {
                     beside.diagnosis = diagnosis;
                     beside.outcome = Some(outcome);
                 }
-                // Nobody waited for it any more; what came of the others says more.
-                Disposition::Stale | Disposition::Illegal => {}
+                // Nobody waits for it any more; what came of the others says more.
+                Disposition::Applied | Disposition::NoOp | Disposition::Stale | Disposition::Illegal => {}
             }
         }
         if let Some(alias) = alias {

@@ -62,14 +62,12 @@ impl Engine {
         out: &mut dyn FnMut(Task),
     ) -> Result<(), RestoreError> {
         let m = &mut moment;
-        let mut after: Option<SavedSession> = None;
-        let mut any = false;
+        let mut after: Option<(Box<str>, Box<str>)> = None;
         loop {
-            let from = after.as_ref().map(|last| (&*last.provider, &*last.id));
+            let from = after.as_ref().map(|(provider, id)| (&**provider, &**id));
             let page = store.load(from, PAGE).map_err(|error| RestoreError::Store(error.to_string()))?;
             let Some(last) = page.last() else { break };
-            after = Some(SavedSession { snapshot: [].into(), issued: None, latest: None, ..last.clone() });
-            any = true;
+            after = Some((last.provider.clone(), last.id.clone()));
             for saved in page {
                 let unreadable = |problem: String| RestoreError::Session {
                     provider: saved.provider.to_string(),
@@ -82,7 +80,7 @@ impl Engine {
                 self.forget_oldest();
             }
         }
-        if any {
+        if after.is_some() {
             // Whatever was sent while no process listened may be lost (R9).
             self.gap(None, out);
         }
@@ -196,7 +194,6 @@ impl Engine {
         mut actions: Vec<Action>,
         out: &mut dyn FnMut(Task),
     ) {
-        let confirmed = saved.confirmed.unwrap_or(0);
         let awaited = taken.session.awaiting_hand_over();
         if let Some(beside) = self.sessions.get_mut(&key) {
             beside.version = saved.version;
@@ -213,7 +210,7 @@ impl Engine {
                 (Some(_) | None, _) => Slot::default(),
             };
         }
-        if confirmed > 0 {
+        if let Some(confirmed) = saved.confirmed {
             // The application's word was saved, the step that followed it was not.
             let at = m.at();
             let _ = self.fleet.handed_over(at, key, confirmed, &mut |action| actions.push(action));

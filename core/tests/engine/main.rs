@@ -4,14 +4,18 @@
 
 mod accounts;
 mod bounds;
+mod calls;
+mod contested;
 mod documents;
 mod fake;
 mod hand_over;
+mod keeping;
 mod nobody;
 mod opening;
 mod pressure;
 mod queue;
 mod random;
+mod restoring;
 mod saving;
 mod tokens;
 mod trace;

@@ -5,7 +5,7 @@ use crate::trace::Trace;
 use idv_core::engine::reception::Action;
 use idv_core::engine::{
     Account, Arrived, Call, Completion, Engine, Event, HandOver, Moment, Opened, Opening, Policy, Reception,
-    StoreTask, Task,
+    RestoreError, StoreTask, Task,
 };
 use idv_core::evidence::{FaultKind, Verdict};
 use idv_core::fleet::{AccountId, Key, OpenError, Wake};
@@ -192,6 +192,12 @@ impl World {
         }
     }
 
+    /// Another process with the same store, which it has not read.
+    pub(crate) fn beside(&self) -> Self {
+        let other = Self::with(self.fake, self.policy);
+        Self { store: self.store.clone(), truth: self.truth.clone(), entropy: 77, ..other }
+    }
+
     fn make(fake: Fake, policy: Policy) -> (Engine, AccountId, Trace) {
         let (trace, recording) = Trace::begin();
         let mut engine = Engine::recorded(policy, recording);
@@ -345,15 +351,29 @@ impl World {
 
     /// Everything that was under way is lost; another process takes over what is stored.
     pub(crate) fn crash(&mut self) {
-        (self.engine, self.account, self.trace) = Self::make(self.fake, self.policy);
-        for fake in &self.others {
+        let fakes = [&[self.fake][..], &self.others].concat();
+        self.restart(&fakes).unwrap();
+    }
+
+    /// The same, with other accounts.
+    pub(crate) fn restart(&mut self, fakes: &[Fake]) -> Result<(), RestoreError> {
+        (self.engine, self.account, self.trace) = Self::make(fakes[0], self.policy);
+        for fake in &fakes[1..] {
             self.engine.add_account(Account::new(*fake).unwrap());
         }
         self.asked.clear();
         // The other process has another clock.
         self.now = 500 + self.now % 1_000;
         let mut store = self.store.clone();
-        self.tell(|engine, moment, out| engine.restore(moment, &mut store, out)).unwrap();
+        self.tell(|engine, moment, out| engine.restore(moment, &mut store, out))
+    }
+
+    /// Takes a save that was asked for away: the store does it later, or never.
+    pub(crate) fn take_save(&mut self) -> StoreTask {
+        let is_save = |asked: &Asked| format!("{asked:?}").starts_with("Store(Save(");
+        let place = self.asked.iter().position(is_save).unwrap();
+        let Asked::Store(task) = self.asked.remove(place) else { panic!("it was a save") };
+        task
     }
 
     /// A callback comes in by a reception and is recorded, or is not; what arrives is given to the engine.
