@@ -6,8 +6,9 @@ use crate::world::{Asked, Given, Mood, World, says};
 use idv_core::engine::{Event, Opening, Policy};
 use idv_core::fleet::FleetPolicy;
 use idv_core::time::{Instant, Span};
+use idv_core::token::Mode;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const IDS: [&str; 3] = ["ab-1", "ab-2", "ab-3"];
 const VERDICTS: [&str; 4] = ["accepted", "declined", "review", "deleted"];
@@ -69,6 +70,38 @@ struct Watch {
     /// One key has one meaning.
     meanings: BTreeMap<(String, u32), Given>,
     seen: usize,
+    given: usize,
+}
+
+/// The provider's own words stand behind a revision, and it refers to recorded callbacks that say the same (R17).
+fn whole(world: &World, given: &Given) {
+    let word = given.verdict.as_str().split('_').next().unwrap();
+    let said = says(&given.id, word);
+    assert_eq!(String::from_utf8_lossy(&given.body), said, "#{} of {}", given.number, given.id);
+    let memory = world.store.memory.borrow();
+    let refers_to: Vec<_> =
+        given.callbacks.iter().map(|position| &memory.record(*position).unwrap().body).collect();
+    assert!(refers_to.iter().all(|body| ***body == *said.as_bytes()), "{given:?} refers to {refers_to:?}");
+    assert!(given.callbacks.len() <= 1, "{given:?} refers to one callback twice");
+}
+
+/// What each pull carried (R14).
+fn carried(world: &World, tokens: Mode) {
+    let pulls = world.requests.iter().filter(|(url, _)| url.ends_with("/pull"));
+    let carried: Vec<_> = pulls.map(|(_, carried)| carried.as_deref()).collect();
+    let different: BTreeSet<_> = carried.iter().collect();
+    match tokens {
+        Mode::NotNeeded => assert!(carried.iter().all(Option::is_none), "{carried:?}"),
+        Mode::Reusable => assert!(carried.iter().all(Option::is_some), "{carried:?}"),
+        Mode::SingleUse => {
+            assert!(carried.iter().all(Option::is_some), "{carried:?}");
+            assert_eq!(
+                different.len(),
+                carried.len(),
+                "a token for one pull was carried by two: {carried:?}"
+            );
+        }
+    }
 }
 
 impl Watch {
@@ -133,6 +166,10 @@ impl Watch {
                 "one key, two meanings"
             );
         }
+        for given in &world.given[self.given..] {
+            whole(world, given);
+        }
+        self.given = world.given.len();
         self.asked(world);
     }
 }
@@ -217,12 +254,13 @@ fn play(fake: Fake, tombstones: u32, ops: &[Op], later: u64) -> World {
         world.run();
         watch.fresh(&world);
     }
-    end_well(&mut world, &wanted, &watch);
+    end_well(&mut world, &wanted, &mut watch);
+    carried(&world, fake.tokens);
     world
 }
 
 /// From now on everything works. What the provider says in the end reaches the application.
-fn end_well(world: &mut World, wanted: &BTreeMap<&str, bool>, watch: &Watch) {
+fn end_well(world: &mut World, wanted: &BTreeMap<&str, bool>, watch: &mut Watch) {
     world.store.set(Mood::Willing);
     // An opening that was not saved before a crash is the application's to repeat; so is one that it cancelled.
     for (id, wanted) in wanted {
@@ -239,6 +277,8 @@ fn end_well(world: &mut World, wanted: &BTreeMap<&str, bool>, watch: &Watch) {
     }
     world.settle_for(Span::mins(40));
     assert!(world.engine.is_finished());
+    watch.seen = world.asked.len();
+    watch.fresh(world);
     for position in world.store.unapplied() {
         let record = world.store.memory.borrow().record(position).unwrap().clone();
         let named = world.engine.find("fake", record.id.as_deref().unwrap());
@@ -250,6 +290,7 @@ fn end_well(world: &mut World, wanted: &BTreeMap<&str, bool>, watch: &Watch) {
             continue;
         };
         assert!(session.awaiting_hand_over().is_none_or(|revision| saved.confirmed >= Some(revision.number)));
+        assert_eq!(saved.issued, None, "G10: {id} has no use for a body any more");
         if *wanted && session.end().is_none_or(|end| end == idv_core::session::End::Deleted) {
             let (_, verdict, _) = session.last_revision().unwrap();
             let truth = &world.truth[*id];
