@@ -3,10 +3,15 @@
 use crate::held::{self, Store};
 use crate::sessions;
 use crate::traces;
+use crate::variants::Said;
 use crate::world::PROVIDERS;
 use idv_core::fleet::trace::{Entry, Head, Replay};
+use idv_core::lifecycle::Table;
+use idv_core::shareid::lifecycle::SHAREID;
+use idv_core::shufti::lifecycle::SHUFTI;
 use idv_tests::source::root;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -53,8 +58,9 @@ fn write_new(folder: &Path) {
     };
     write("sessions.jsonl", sessions::written());
     write("store.json", held::written());
-    for (name, text) in traces::written() {
-        write(&format!("traces/{name}.jsonl"), text);
+    write("events.json", held::written_events());
+    for (name, scene) in traces::SCENES {
+        write(&format!("traces/{name}.jsonl"), traces::recorded(scene));
     }
 }
 
@@ -88,22 +94,54 @@ fn g9_every_session_that_a_release_saved_means_the_same_and_goes_on_the_same() {
     for release in releases() {
         let path = release.join("sessions.jsonl");
         let mut read_in_all = 0;
+        let (mut verdicts, mut ends) = (BTreeSet::new(), BTreeSet::new());
         for (line, text) in read(&path).lines().enumerate() {
             let saved: Value = serde_json::from_str(text).unwrap();
             assert_eq!(misread(&saved, &saved), None, "{}:{}", path.display(), line + 1);
+            let word = |name: &str| saved["means"][name].as_str().map(str::to_owned);
+            verdicts.extend(word("verdict"));
+            ends.extend(word("end"));
             read_in_all += 1;
         }
         assert!(read_in_all >= 30, "{} holds few states", path.display());
+        // All six verdicts, and all five ends.
+        assert_eq!((verdicts.len(), ends.len()), (6, 5), "{verdicts:?} {ends:?}");
     }
 }
 
 #[test]
 fn g9_whatever_a_release_left_in_a_store_is_taken_over_and_handed_over() {
-    for release in releases() {
-        let path = release.join("store.json");
+    for path in
+        releases().iter().flat_map(|release| ["store.json", "events.json"].map(|name| release.join(name)))
+    {
         let held: Value = serde_json::from_str(&read(&path)).unwrap();
-        let taken_over = Store::read(&held).taken_over();
+        let taken_over = Store::read(&held).taken_over(&held);
         assert_eq!(difference(&held["means"], &taken_over, ""), None, "{}", path.display());
+    }
+}
+
+/// A session is saved with the number of the event that was stated last: a number never comes to stand for another event.
+#[test]
+fn g9_the_number_of_an_event_means_the_same_event_for_ever() {
+    for release in releases() {
+        let path = release.join("events.json");
+        let held: Value = serde_json::from_str(&read(&path)).unwrap();
+        let mut stated = Vec::new();
+        for session in held["sessions"].as_array().unwrap() {
+            let event = session["id"].as_str().unwrap().strip_prefix("event-").unwrap();
+            assert_eq!(held::stated(session), Some(event), "{}", path.display());
+            stated.push(event.to_owned());
+        }
+        if release.ends_with(RELEASE) {
+            for row in [SHUFTI, SHAREID].iter().flat_map(Table::events).map(|(_, row)| row) {
+                assert_eq!(
+                    stated.iter().any(|event| event == row.name),
+                    row.meaning.states(),
+                    "{}",
+                    row.name
+                );
+            }
+        }
     }
 }
 
@@ -137,10 +175,26 @@ fn g8_every_trace_that_a_release_recorded_is_read_and_replays_identically() {
             assert_eq!(differs, known_difference(&release, &name), "{}", path.display());
             names.push(name);
         }
-        for name in traces::NAMES {
+        for (name, _) in traces::SCENES {
             assert!(names.iter().any(|found| found == name), "{} lacks {name}", release.display());
         }
     }
+}
+
+/// Nothing that a trace may say is left to traces that are not compared to their end.
+#[test]
+fn g8_the_traces_that_replay_to_their_end_say_everything_that_a_trace_may_say() {
+    let mut said = Said::default();
+    for release in releases() {
+        for file in fs::read_dir(release.join("traces")).unwrap() {
+            let path = file.unwrap().path();
+            if known_difference(&release, path.file_stem().unwrap().to_str().unwrap()).is_none() {
+                let text = read(&path);
+                text.lines().skip(1).for_each(|line| said.note(&Entry::read(line).unwrap()));
+            }
+        }
+    }
+    assert_eq!(said.lacks(), [""; 0], "record a scene with these");
 }
 
 /// Every way to change one number, word or truth value in it, with where that is.

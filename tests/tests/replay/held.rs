@@ -1,6 +1,6 @@
 //! Everything that a store holds for an engine, as text, and what an engine makes of it.
 
-use idv_core::engine::{Account, Engine, Moment, Policy, Queue, Task, Turn};
+use idv_core::engine::{Account, Engine, Event, Moment, Policy, Queue, Task, Turn};
 use idv_core::evidence::Evidence;
 use idv_core::http::Received;
 use idv_core::provider::Authenticity;
@@ -9,8 +9,8 @@ use idv_core::store::{
     Journal, Keep, KeptBody, KeptBodyBuf, MemoryStore, Record, Save, Saved, SavedSession, Sessions,
 };
 use idv_core::time::{Instant, Span};
-use idv_core::{shareid, shufti};
-use serde_json::{Value, json};
+use idv_core::{lifecycle, shareid, shufti};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -32,11 +32,12 @@ struct Process {
     queue: Queue,
     now: u64,
     entropy: u32,
-    answers: BTreeMap<&'static str, &'static str>,
+    answers: BTreeMap<String, String>,
     /// What the application was given: id, number, verdict, event, and whether it took it.
     given: Vec<Value>,
     takes: bool,
     told: Vec<String>,
+    remarks: Vec<Value>,
 }
 
 impl Process {
@@ -57,6 +58,7 @@ impl Process {
             given: Vec::new(),
             takes: true,
             told: Vec::new(),
+            remarks: Vec::new(),
         };
         (process, accounts)
     }
@@ -76,7 +78,7 @@ impl Process {
             };
         };
         let not_ready = r#"{"detail":"applicant not found"}"#;
-        let body = self.answers.get(id).copied();
+        let body = self.answers.get(id);
         if url.contains("shufti") {
             let body = body.map_or_else(
                 || format!(r#"{{"reference":"{id}","event":"request.pending"}}"#),
@@ -85,7 +87,15 @@ impl Process {
             let signature = ("signature".to_owned(), sign(&body).into_bytes());
             return Received { status: 200, headers: vec![json, signature], body: body.into_bytes() };
         }
-        Received { status: 200, headers: vec![json], body: body.unwrap_or(not_ready).as_bytes().to_vec() }
+        Received {
+            status: 200,
+            headers: vec![json],
+            body: body.map_or(not_ready, |body| body).as_bytes().to_vec(),
+        }
+    }
+
+    fn says(&mut self, id: &str, answer: &str) {
+        self.answers.insert(id.to_owned(), answer.to_owned());
     }
 
     /// Runs for so long.
@@ -117,6 +127,9 @@ impl Process {
                 }
                 Turn::Task(Task::Opened(_)) => continue,
                 Turn::Task(Task::Tell(event)) => {
+                    if let Event::Deviation { provider, id, remark, .. } = &event {
+                        self.remarks.push(json!({ "provider": provider, "id": &**id, "remark": remark }));
+                    }
                     let text = format!("{event:?}");
                     self.told.push(text.split([' ', '{', '(']).next().unwrap().to_owned());
                     continue;
@@ -145,8 +158,8 @@ pub(crate) fn written() -> String {
         let moment = process.moment();
         process.queue.input(|engine, tasks| engine.open(moment, account, id, None, tasks)).unwrap()
     };
-    process.answers.insert("settled-1", "verification.accepted");
-    process.answers.insert("behind-1", "review.pending");
+    process.says("settled-1", "verification.accepted");
+    process.says("behind-1", "review.pending");
     for id in ["waiting-1", "settled-1"] {
         open(&mut process, shufti, id);
     }
@@ -156,30 +169,69 @@ pub(crate) fn written() -> String {
     process.queue.input(|engine, tasks| engine.cancel(moment, cancelled, tasks));
     // From here on the application takes nothing.
     process.takes = false;
-    process.answers.insert("issued-1", "verification.declined");
+    process.says("issued-1", "verification.declined");
     open(&mut process, shufti, "issued-1");
     open(&mut process, shufti, "behind-1");
     process.go(&mut store, Span::secs(10));
-    process.answers.insert("behind-1", "verification.declined");
-    process
-        .answers
-        .insert("flow-1", r#"{"flow_id":"flow-1","applicant_id":"person-1","reasons":["doc_fraud"]}"#);
+    process.says("behind-1", "verification.declined");
+    process.says("flow-1", r#"{"flow_id":"flow-1","applicant_id":"person-1","reasons":["doc_fraud"]}"#);
     open(&mut process, shareid, "flow-1");
     process.go(&mut store, Span::secs(20));
     // Recorded, and the process died before it was looked at.
-    let body = br#"{"reference":"settled-1","event":"verification.status.changed"}"#;
-    let record = Record {
-        provider: "shufti",
-        digest: Sha256::digest(body).into(),
-        authenticity: Authenticity::Signed,
-        id: Some("settled-1"),
-        event: Some("verification.status.changed"),
-        remark: None,
-        received_unix_ms: UNIX_MS + process.now,
-        body,
-    };
-    store.commit(&record).unwrap();
+    let record = json!({
+        "provider": "shufti", "id": "settled-1", "event": "verification.status.changed",
+        "body": r#"{"reference":"settled-1","event":"verification.status.changed"}"#,
+    });
+    held(&mut store, &[record], None)
+}
 
+/// The same for a session of every event that a provider states, and for records that nobody signed and of what nobody opened.
+pub(crate) fn written_events() -> String {
+    let mut store = MemoryStore::new(100, 1 << 20);
+    let (mut process, accounts) = Process::new(1_000);
+    let (mut answers, mut keys) = (Map::new(), Vec::new());
+    for (account, table) in accounts.into_iter().zip([shufti::lifecycle::SHUFTI, shareid::lifecycle::SHAREID])
+    {
+        for (_, row) in table.events().filter(|(_, row)| row.meaning.states()) {
+            let id = format!("event-{}", row.name);
+            let (says, then) = match row.name {
+                "ready.accepted" => (ready(&id, "[]"), ready(&id, r#"["doc_fraud"]"#)),
+                "ready.declined" => (ready(&id, r#"["doc_fraud"]"#), ready(&id, "[]")),
+                event => (event.to_owned(), "verification.declined".to_owned()),
+            };
+            process.says(&id, &says);
+            answers.insert(id.clone(), then.into());
+            let moment = process.moment();
+            let key = process.queue.input(|engine, tasks| engine.open(moment, account, &id, None, tasks));
+            keys.push(key.unwrap());
+        }
+    }
+    process.go(&mut store, Span::mins(1));
+    // What is still open is saved with the event it is at when something else is to be saved of it.
+    for key in keys {
+        let moment = process.moment();
+        process.queue.input(|engine, tasks| engine.hint(moment, key, tasks));
+    }
+    process.go(&mut store, Span::mins(1));
+    let records = [
+        ("event-verification.cancelled", "unsigned", "verification.accepted"),
+        ("event-review.pending", "signed", "verification.declined"),
+        ("opened-by-nobody", "signed", "verification.accepted"),
+    ];
+    let records = records.map(|(id, authenticity, event)| {
+        let body = json!({ "reference": id, "event": event }).to_string();
+        json!({ "provider": "shufti", "id": id, "event": event, "body": body, "authenticity": authenticity })
+    });
+    held(&mut store, &records, Some(answers))
+}
+
+/// ShareID's body of a result with these reasons.
+fn ready(id: &str, reasons: &str) -> String {
+    format!(r#"{{"flow_id":"{id}","reasons":{reasons}}}"#)
+}
+
+/// What a store holds, with records that are not applied, as text; and what the next process makes of it when the provider answers this.
+fn held(store: &mut MemoryStore, unapplied: &[Value], answers: Option<Map<String, Value>>) -> String {
     let kept = |kept: &Option<KeptBodyBuf>| {
         kept.as_ref().map(|kept| {
             json!({
@@ -201,13 +253,24 @@ pub(crate) fn written() -> String {
             })
         })
         .collect();
-    let record = json!({
-        "provider": "shufti", "id": "settled-1", "event": "verification.status.changed",
-        "body": std::str::from_utf8(body).unwrap(),
-    });
-    let mut held = json!({ "sessions": sessions, "unapplied": [record] });
-    held["means"] = Store::read(&held).taken_over();
+    let mut held = json!({ "sessions": sessions, "unapplied": unapplied });
+    if let Some(answers) = answers {
+        held["answers"] = answers.into();
+    }
+    held["means"] = Store::read(&held).taken_over(&held);
     serde_json::to_string_pretty(&held).unwrap() + "\n"
+}
+
+/// The event that a saved session says was stated last, by the provider's word for it.
+pub(crate) fn stated(session: &Value) -> Option<&'static str> {
+    let snapshot: Value = serde_json::from_str(session["snapshot"].as_str()?).unwrap();
+    let event: lifecycle::Event = serde_json::from_value(snapshot["lifecycle"]["stated"].clone()).ok()?;
+    let table = match session["provider"].as_str()? {
+        "shufti" => shufti::lifecycle::SHUFTI,
+        "shareid" => shareid::lifecycle::SHAREID,
+        other => panic!("{other}"),
+    };
+    Some(table.row(event)?.name)
 }
 
 impl Store {
@@ -241,7 +304,10 @@ impl Store {
             let record = Record {
                 provider: record["provider"].as_str().unwrap(),
                 digest: Sha256::digest(body.as_bytes()).into(),
-                authenticity: Authenticity::Signed,
+                authenticity: match record["authenticity"].as_str() {
+                    Some("unsigned") => Authenticity::Unsigned,
+                    _ => Authenticity::Signed,
+                },
                 id: record["id"].as_str(),
                 event: record["event"].as_str(),
                 remark: None,
@@ -254,16 +320,21 @@ impl Store {
     }
 
     /// What the next process hands over, when the provider has made up its mind.
-    pub(crate) fn taken_over(mut self) -> Value {
+    pub(crate) fn taken_over(mut self, held: &Value) -> Value {
         let (mut process, _) = Process::new(100_000);
-        process.answers.extend([
+        for (id, answer) in [
             ("waiting-1", "verification.accepted"),
             ("settled-1", "verification.declined"),
             ("issued-1", "verification.declined"),
             ("behind-1", "verification.declined"),
             ("cancelled-1", "verification.accepted"),
             ("flow-1", r#"{"flow_id":"flow-1","applicant_id":"person-1","reasons":[]}"#),
-        ]);
+        ] {
+            process.says(id, answer);
+        }
+        for (id, answer) in held["answers"].as_object().into_iter().flatten() {
+            process.says(id, answer.as_str().unwrap());
+        }
         let moment = process.moment();
         process
             .queue
@@ -273,7 +344,8 @@ impl Store {
         process.given.sort_by_key(Value::to_string);
         process.told.sort();
         process.told.dedup();
-        json!({ "handed_over": process.given, "events": process.told })
+        process.remarks.sort_by_key(Value::to_string);
+        json!({ "handed_over": process.given, "events": process.told, "remarks": process.remarks })
     }
 }
 

@@ -7,4 +7,5 @@ mod held;
 mod random;
 mod sessions;
 mod traces;
+mod variants;
 mod world;

@@ -1,5 +1,6 @@
 //! Random traces of up to 64 inputs, of a fleet to whom anything may happen.
 
+use crate::variants::Said;
 use crate::world::{Dice, Log, PROVIDERS, World};
 use idv_core::evidence::{Callback, ContentDigest, Fault, FaultKind, NotReady, Outcome, Report, Verdict};
 use idv_core::fleet::trace::{Entry, Head, Input, Known, Recording, Redaction, Replay};
@@ -18,7 +19,7 @@ const IDS: [&str; 4] = ["v-1", "v-2", "v-3", ""];
 const ALIASES: [&str; 2] = ["person", "v-2"];
 const MOST_INPUTS: usize = 64;
 const POLICY: FleetPolicy = FleetPolicy {
-    sessions: 16,
+    sessions: 4,
     tombstones: 8,
     unknown: UnknownPolicy { count: 4, bytes: 4_000, age: Span::mins(5) },
 };
@@ -44,7 +45,19 @@ fn report(dice: &mut Dice) -> Report {
 }
 
 fn fault(dice: &mut Dice) -> Fault {
-    let kinds = [FaultKind::TimedOut, FaultKind::ServerError, FaultKind::RateLimited, FaultKind::Malformed];
+    let kinds = [
+        FaultKind::Unreachable,
+        FaultKind::Tls,
+        FaultKind::TimedOut,
+        FaultKind::RateLimited,
+        FaultKind::RateLimited,
+        FaultKind::ServerError,
+        FaultKind::Redirect,
+        FaultKind::UnexpectedStatus,
+        FaultKind::Truncated,
+        FaultKind::Malformed,
+        FaultKind::BadSignature,
+    ];
     let retry_after = [None, None, Some(Span::secs(3)), Some(Span::mins(2))];
     Fault { kind: dice.one(&kinds), retry_after: dice.one(&retry_after) }
 }
@@ -76,7 +89,7 @@ fn accounts(dice: &mut Dice) -> Vec<(&'static str, Rules)> {
 
 /// The next input, mostly one that makes sense.
 fn input(world: &mut World) -> Input<'static> {
-    let choice = world.dice.below(100);
+    let choice = world.dice.below(116);
     let place = world.dice.below(world.accounts.len());
     let (account, provider) = (world.account(place), world.accounts[place].0);
     let id = Cow::Borrowed(world.dice.one(&IDS));
@@ -104,13 +117,13 @@ fn input(world: &mut World) -> Input<'static> {
             };
             Input::Pulled { at, key: pull.key, op: pull.op, generation: pull.generation, outcome }
         }
-        52..60 if !world.tokens.is_empty() => {
+        28..60 if !world.tokens.is_empty() => {
             let place = world.dice.below(world.tokens.len());
             let (account, op) = world.tokens.swap_remove(place);
             match world.dice.below(8) {
-                0 => Input::TokenFailed { at, account, op, fault: fault(&mut world.dice) },
-                1 => Input::TokenRefused { at, account, op },
-                2 => Input::TokenReceived { at, account, op, ttl: Some(Span::mins(2)) },
+                refused if refused < world.refuses => Input::TokenRefused { at, account, op },
+                6 => Input::TokenFailed { at, account, op, fault: fault(&mut world.dice) },
+                7 => Input::TokenReceived { at, account, op, ttl: Some(Span::mins(2)) },
                 _ => Input::TokenReceived { at, account, op, ttl: None },
             }
         }
@@ -125,6 +138,7 @@ fn input(world: &mut World) -> Input<'static> {
         }
         68..76 => {
             let created = (world.dice.below(5) == 0).then(|| report(&mut world.dice));
+            let account = if world.dice.below(20) == 0 { world.account(9) } else { account };
             Input::Open { at, account, id, created }
         }
         76..86 => {
@@ -155,6 +169,11 @@ fn input(world: &mut World) -> Input<'static> {
             };
             Input::Heed { at, account, generation: world.dice.below(3) as u32, outcome }
         }
+        // Somebody calls beside the fleet, now and then through a door that is not there.
+        107 => {
+            let door = world.dice.below(world.accounts.len() + 1) % 3;
+            Input::Take { at, door: serde_json::from_str(&door.to_string()).unwrap() }
+        }
         88 => Input::TokenReceived { at, account, op: world.dice.below(4) as u32, ttl: None },
         _ => {
             let Some(key) = key else { return run };
@@ -180,12 +199,17 @@ fn input(world: &mut World) -> Input<'static> {
                     let (session, version) = (kept.session, kept.version);
                     Input::Restore { at, account, stored: Known { id, alias: None, session, version } }
                 }
-                _ => {
+                99 | 108.. => {
                     let kept = world.stored[&key].clone();
                     let id = kept.id.into();
                     let stored = Known { id, alias: None, session: kept.session, version: kept.version };
                     Input::Replace { at, key, stored }
                 }
+                // Its save is owed, and done.
+                100..=103 => Input::Hold { key },
+                104..=106 => Input::Release { key },
+                // What it would have been about is not there.
+                _ => run,
             }
         }
     }
@@ -242,6 +266,9 @@ fn g8_replays(seed: u64, entries: &[Entry<'static>], policy: FleetPolicy) {
 /// What is handed over from here on, by verification, once everybody behaves and the provider's truth stays.
 fn rest(world: &mut World) {
     world.entries = None;
+    for key in world.stored.keys().copied().collect::<Vec<_>>() {
+        world.feed(Input::Release { key });
+    }
     world.feed(Input::ListeningHadAGap);
     // Who never heard the application's word offers the revision again.
     let fleet = world.replay.fleet();
@@ -258,6 +285,7 @@ struct Resumed {
     points: u64,
     alike: u64,
     revisions: u64,
+    said: Said,
 }
 
 /// The process dies here. The next one makes of what was saved last what this one would have made.
@@ -334,6 +362,7 @@ pub(crate) fn each_state(seed: u64, look: &mut dyn FnMut(&World)) -> World {
     let accounts = accounts(&mut dice);
     let mut world = World::new(POLICY, &accounts, dice.roll());
     world.now = Instant::from_millis(1 + dice.roll() % 100_000_000);
+    world.refuses = dice.one(&[1, 1, 1, 6]);
     for _ in 0..1 + dice.below(MOST_INPUTS) {
         pass(&mut world);
         let input = input(&mut world);
@@ -372,7 +401,9 @@ fn trace(seed: u64, resumed: &mut Resumed) {
         g9_resumes(seed, at, world, resumed);
         at += 1;
     });
-    g8_replays(seed, &world.entries.unwrap(), POLICY);
+    let entries = world.entries.unwrap();
+    entries.iter().for_each(|entry| resumed.said.note(entry));
+    g8_replays(seed, &entries, POLICY);
 }
 
 #[test]
@@ -394,16 +425,18 @@ fn g8_g9_random_traces_replay_identically_and_resume_to_the_same_hand_overs_from
             sum.points += one.points;
             sum.alike += one.alike;
             sum.revisions += one.revisions;
+            sum.said.and(one.said);
             sum
         })
     });
-    let Resumed { points, alike, revisions } = all;
+    let Resumed { points, alike, revisions, said } = all;
     println!(
         "{traces} traces replayed; {points} sessions resumed, {revisions} revisions handed over after that, {} ended before the other; \
          {:.1} s",
         points - alike,
         begun.elapsed().as_secs_f64()
     );
+    assert_eq!(said.lacks(), [""; 0], "random traces never say these");
     // The comparison is about something.
     assert!(points > traces && revisions > traces && (points - alike) * 5 < points);
 }

@@ -11,13 +11,30 @@ use idv_core::shufti::contract::RULES as SHUFTI;
 use idv_core::time::Span;
 use std::sync::{Arc, Mutex};
 
-/// What they are called.
-pub(crate) const NAMES: [&str; 6] = ["flip", "crash", "callbacks", "limits", "tokens", "endings"];
+mod more;
 
-/// Each scene as this release records it.
-pub(crate) fn written() -> Vec<(&'static str, String)> {
-    let scenes = [flip(), crash(), callbacks(), limits(), tokens(), endings()];
-    NAMES.into_iter().zip(scenes.map(|world| text(&world))).collect()
+/// Something happens to a fleet.
+pub(crate) type Scene = fn() -> World;
+
+/// The scenes, and what they are called.
+pub(crate) const SCENES: [(&str, Scene); 12] = [
+    ("flip", flip),
+    ("crash", crash),
+    ("callbacks", callbacks),
+    ("limits", limits),
+    ("tokens", tokens),
+    ("endings", endings),
+    ("restart", more::restart),
+    ("owed", more::owed),
+    ("beside", more::beside),
+    ("crowd", more::crowd),
+    ("credentials", more::credentials),
+    ("verdicts", more::verdicts),
+];
+
+/// A scene as this release records it.
+pub(crate) fn recorded(scene: Scene) -> String {
+    text(&scene())
 }
 
 fn text(world: &World) -> String {
@@ -26,7 +43,7 @@ fn text(world: &World) -> String {
     let mut recording = Recording::new(Redaction::plain_ids(), 1_700_000_000_000, move |line| {
         written.lock().unwrap().push_str(line);
     });
-    recording.head(FleetPolicy::default());
+    recording.head(world.policy);
     for entry in world.entries.iter().flatten() {
         recording.entry(entry.clone());
     }

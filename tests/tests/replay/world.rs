@@ -60,6 +60,7 @@ pub(crate) type Log = BTreeMap<u32, (Verdict, ContentDigest)>;
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) replay: Replay,
+    pub(crate) policy: FleetPolicy,
     pub(crate) now: Instant,
     pub(crate) dice: Dice,
     /// What is fed in is kept here, where somebody wants it.
@@ -75,12 +76,15 @@ pub(crate) struct World {
     pub(crate) ends: BTreeMap<Key, End>,
     pub(crate) accounts: Vec<(&'static str, Rules)>,
     pub(crate) wake: Wake,
+    /// Of eight token requests, so many are refused.
+    pub(crate) refuses: usize,
 }
 
 impl World {
     pub(crate) fn new(policy: FleetPolicy, accounts: &[(&'static str, Rules)], seed: u64) -> Self {
         let mut world = Self {
             replay: Replay::of(policy, &PROVIDERS),
+            policy,
             now: Instant::from_millis(1_000),
             dice: Dice(seed),
             entries: Some(Vec::new()),
@@ -94,6 +98,7 @@ impl World {
             ends: BTreeMap::new(),
             accounts: accounts.to_vec(),
             wake: Wake::Input,
+            refuses: 0,
         };
         for (provider, rules) in accounts {
             let Output::Door(door) = world.feed(Input::AddDoor { policy: rules.door().unwrap() }) else {
