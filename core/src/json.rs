@@ -22,6 +22,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use text::{decode, is_text, parts};
+use zeroize::Zeroizing;
 
 /// The deepest nesting that is read, the body itself included. The providers' own bodies reach 8.
 pub const MAX_DEPTH: usize = 127;
@@ -29,7 +30,8 @@ pub const MAX_DEPTH: usize = 127;
 /// A body as text: without its byte order mark, and with U+FFFD in place of bytes that are not UTF-8. Lines and columns are counted in
 /// this text.
 pub struct Body<'a> {
-    text: Cow<'a, str>,
+    /// As it was given, or else repaired.
+    given: Result<&'a str, Zeroizing<String>>,
 }
 
 impl<'a> Body<'a> {
@@ -37,34 +39,44 @@ impl<'a> Body<'a> {
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        // The strict check passes ASCII word by word; the repairing one, byte by byte.
-        let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-        Self { text }
+        Self { given: str::from_utf8(bytes).map_err(|_| repaired(bytes)) }
     }
 
     /// Whether bytes that were not UTF-8 had to be replaced.
     #[must_use]
     pub fn is_repaired(&self) -> bool {
-        matches!(self.text, Cow::Owned(_))
+        self.given.is_err()
     }
 
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        match &self.given {
+            Ok(text) => text,
+            Err(repaired) => repaired,
+        }
     }
 
     /// Reads the body as a JSON object. The members `unrepeatable` are those on which its meaning hangs: a body that repeats one of them at
     /// its top level could be read in two ways, and is not read at all.
     #[must_use]
     pub fn object(&self, unrepeatable: &[&str]) -> Reading<'_> {
-        read_object(&self.text, unrepeatable)
+        read_object(self.text(), unrepeatable)
     }
+}
+
+/// The text with U+FFFD in place of what is not UTF-8: a copy, which may hold a token. So it never grows, and is overwritten.
+fn repaired(bytes: &[u8]) -> Zeroizing<String> {
+    let mark = |invalid: &[u8]| if invalid.is_empty() { "" } else { "\u{FFFD}" };
+    let parts = || bytes.utf8_chunks().flat_map(|part| [part.valid(), mark(part.invalid())]);
+    let mut text = Zeroizing::new(String::with_capacity(parts().map(str::len).sum()));
+    parts().for_each(|part| text.push_str(part));
+    text
 }
 
 impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.text.len())
+        write!(f, "Body({} bytes)", self.text().len())
     }
 }
 
@@ -219,13 +231,6 @@ fn repeated(text: &str, object: &Object<'_>, unrepeatable: &[&str]) -> Option<Un
 
 /// Finds the place where the text is nested too deep. The reader above does not recurse; whoever looks inside a member may.
 fn too_deep(text: &str) -> Option<Unreadable> {
-    let is_open = |byte: u8| byte == b'{' || byte == b'[';
-    // Nesting needs that many brackets, and few bodies have them: counting is far cheaper than following.
-    // In sums of one byte, so that it goes many bytes at a time: images make bodies of megabytes.
-    let opened = |part: &[u8]| part.iter().map(|byte| u8::from(is_open(*byte))).sum::<u8>();
-    if text.as_bytes().chunks(255).map(|part| usize::from(opened(part))).sum::<usize>() <= MAX_DEPTH {
-        return None;
-    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for (offset, byte) in text.bytes().enumerate() {
         if in_string {

@@ -13,6 +13,7 @@ use idv_core::json::{Body, Content, Kind, MAX_DEPTH, Value};
 use idv_core::{shareid, shufti};
 use proptest::prelude::*;
 use serde_json::Value as Plain;
+use sha2::{Digest, Sha256};
 
 /// What neither provider may repeat.
 fn unrepeatable() -> Vec<&'static str> {
@@ -114,6 +115,22 @@ fn r19_nesting_is_bounded_without_a_stack_overflow() {
     assert!(Body::new(text.as_bytes()).object(&[]).complete().is_ok());
 }
 
+/// Before the place that is too deep stands everything that looks like nesting and is none.
+#[test]
+fn r19_what_stands_in_strings_and_beside_each_other_does_not_nest() {
+    for text in TEXTS {
+        for is_object in [false, true] {
+            let shallow = [Step::In(60, is_object), Step::Text(text), Step::Out(60)].repeat(5);
+            let (body, too_deep) = nested(&shallow);
+            assert_eq!(too_deep, None);
+            assert!(Body::new(body.as_bytes()).object(&[]).complete().is_ok(), "{text}");
+            let (body, too_deep) = nested(&[shallow, vec![Step::In(MAX_DEPTH, is_object)]].concat());
+            let (line, column, _) = problem(body.as_bytes());
+            assert_eq!((line, Some(column - 1)), (1, too_deep), "{text}");
+        }
+    }
+}
+
 #[test]
 fn r19_a_byte_order_mark_and_bytes_that_are_not_utf8_are_read_over() {
     let body = Body::new(b"\xEF\xBB\xBF{\"a\":\"x\xFFy\\ud800z\"}");
@@ -121,6 +138,8 @@ fn r19_a_byte_order_mark_and_bytes_that_are_not_utf8_are_read_over() {
     let object = body.object(&[]).complete().unwrap();
     assert_eq!(object.get("a").unwrap().text().unwrap(), "x\u{FFFD}y\u{FFFD}z");
     assert!(!Body::new("{\"a\":\"é\"}".as_bytes()).is_repaired());
+    let any = [&b"\xE2\x82 "[..], b"\xF0\x9F\x98\x80\xC3", b"\xFF\xFE", b"x\xED\xA0\x80"];
+    any.iter().for_each(|bytes| assert_eq!(Body::new(bytes).text(), String::from_utf8_lossy(bytes)));
 }
 
 #[test]
@@ -166,6 +185,91 @@ fn r5_the_digest_ignores_how_content_is_written_and_what_changes_by_itself() {
     assert_ne!(digest(r#"[["a"],"b"]"#), digest(r#"["a",["b"]]"#));
     assert_eq!(digest("null"), digest("{ }"));
     assert_ne!(digest("0"), digest("1"));
+}
+
+/// G9: digests are saved with sessions, so that a newer release must compute the same ones; another digest would be handed over as a
+/// change of data, for every session there is. Whoever changes what is digested changes these bytes, and says so in the release's notes.
+#[test]
+fn g9_a_digest_is_the_first_64_bits_of_the_sha_256_of_a_form_that_stays_as_it_is() {
+    let forms: [(&str, &[u8]); 3] = [
+        ("null", b"-"),
+        ("\"\\u00e9\"", b"s\xC3\xA9\xFF"),
+        (
+            r#"{"b": [1, true, {"c": "x"}, ""], "a": "https:\/\/h\/p", "none": null}"#,
+            b"{sa\xFFusb\xFF[s1\xFFt{sc\xFFsx\xFF\xFF-\xFF\xFF",
+        ),
+    ];
+    for (json, form) in forms {
+        let whole: [u8; 32] = Sha256::digest([b"stest\xFF", form].concat()).into();
+        let wanted = u64::from_be_bytes(*whole.first_chunk().unwrap());
+        assert_eq!(digest(json), ContentDigest(wanted), "{json}");
+    }
+}
+
+#[test]
+fn r5_a_set_has_no_order_and_holds_equal_parts_once() {
+    let set = |parts: &[&str]| {
+        let mut content = Content::new("test");
+        content.set(parts.iter(), |content, part| content.text(part));
+        content.finish()
+    };
+    assert_eq!(set(&["a", "a"]), set(&["a"]));
+    assert_eq!(set(&["a", "b", "b"]), set(&["a", "b"]));
+    assert_eq!(set(&["b", "a", "b", "a"]), set(&["a", "b"]));
+    assert_ne!(set(&["a"]), set(&["b"]));
+    assert_ne!(set(&[]), set(&[""]));
+    assert_eq!(digest(r#"{"a":1,"a":1}"#), digest(r#"{"a":1}"#));
+}
+
+/// A step through a body: so many levels in, so many out, or a text.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    In(usize, bool),
+    Out(usize),
+    Text(&'static str),
+}
+
+/// Texts that show brackets, quotes and backslashes, none of which nests.
+const TEXTS: [&str; 8] = ["", "[", "]", "{}", "\\\"[", "\\\"]", "\\\\", "\\\\\\\"{"];
+
+/// A body that goes these steps, and the offset of the first bracket that is too deep.
+fn nested(steps: &[Step]) -> (String, Option<usize>) {
+    let (mut text, mut open, mut too_deep) = (String::from("{\"first\":0"), vec![true], None);
+    for step in steps {
+        match step {
+            Step::In(levels, is_object) => {
+                for _ in 0..*levels {
+                    text.push_str(if text.ends_with(['{', '[']) { "" } else { "," });
+                    text.push_str(if *open.last().unwrap() { "\"k\":" } else { "" });
+                    open.push(*is_object);
+                    too_deep = too_deep.or((open.len() > MAX_DEPTH).then_some(text.len()));
+                    text.push(if *is_object { '{' } else { '[' });
+                }
+            }
+            Step::Out(levels) => {
+                for _ in 0..(*levels).min(open.len() - 1) {
+                    text.push(if open.pop().unwrap() { '}' } else { ']' });
+                }
+            }
+            Step::Text(part) => {
+                text.push_str(if text.ends_with(['{', '[']) { "" } else { "," });
+                text.push_str(if *open.last().unwrap() { "\"k\":" } else { "" });
+                text.push_str(&format!("\"{}\"", part.repeat(2 * MAX_DEPTH)));
+            }
+        }
+    }
+    while let Some(is_object) = open.pop() {
+        text.push(if is_object { '}' } else { ']' });
+    }
+    (text, too_deep)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (1..100_usize, any::<bool>()).prop_map(|(levels, is_object)| Step::In(levels, is_object)),
+        2 => (1..100_usize).prop_map(Step::Out),
+        2 => prop::sample::select(TEXTS.to_vec()).prop_map(Step::Text),
+    ]
 }
 
 /// JSON values as the providers could send them, keys and strings with what needs escaping.
@@ -259,6 +363,17 @@ proptest! {
         write(&value, true, true, &mut php);
         write(&value, false, false, &mut plain);
         prop_assert_eq!(digest(&php), digest(&plain));
+    }
+
+    #[test]
+    fn r19_depth_is_counted_by_brackets_that_nest_and_its_fault_lies_at_the_first_too_deep(steps in prop::collection::vec(step(), 1..12)) {
+        let (text, too_deep) = nested(&steps);
+        prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok(), "{}", text);
+        let body = Body::new(text.as_bytes());
+        let reading = body.object(&[]);
+        prop_assert_eq!(reading.object.get("first").unwrap().raw(), "0");
+        let found = reading.unreadable.map(|unreadable| (unreadable.line, unreadable.column));
+        prop_assert_eq!(found, too_deep.map(|offset| (1, offset + 1)), "{}", text);
     }
 
     #[test]

@@ -346,16 +346,47 @@ mod tests {
         }
     }
 
+    /// Every text of so many of these eight tokens, and how many of them are taken.
+    fn all_of(tokens: [&str; 8], count: usize, before: &str, after: &str) -> usize {
+        let texts = (0..8_usize.pow(u32::try_from(count).unwrap())).map(|number| {
+            let inside: String = (0..count).map(|nth| tokens[number >> (3 * nth) & 7]).collect();
+            format!("{before}{inside}{after}")
+        });
+        texts.filter(|text| agree(text).unwrap()).count()
+    }
+
     #[test]
     fn r19_the_scan_takes_of_all_short_texts_what_the_parser_takes() {
-        let tokens = ["{", "}", "[", "]", ",", ":", "\"a\"", "1"];
-        let mut taken = 0;
-        for number in 0..8_usize.pow(5) {
-            let mut text = String::from("{\"a\":");
-            (0..5).for_each(|nth| text.push_str(tokens[number >> (3 * nth) & 7]));
-            text.push('}');
-            taken += u32::from(agree(&text).unwrap());
+        assert!(all_of(["{", "}", "[", "]", ",", ":", "\"a\"", "1"], 5, "{\"a\":", "}") > 10);
+        // One object of one member or another, and one without any but with three blanks.
+        assert_eq!(all_of(["{", "}", ",", ":", "\"\"", " ", "0", "\u{a0}"], 5, "", ""), 2 + 10);
+    }
+
+    #[test]
+    fn r19_the_scan_takes_all_short_numbers_words_and_escapes_that_the_parser_takes() {
+        assert!(all_of(["0", "1", "-", ".", "e", "E", "+", " "], 5, "{\"a\":", "}") > 100);
+        assert_eq!(all_of(["t", "rue", "f", "alse", "n", "ull", " ", "e"], 3, "{\"a\":", "}"), 6);
+        assert!(all_of(["\\", "\"", "u", "00", "eF", "g", "\u{1f}", "\u{7f}"], 4, "{\"a\":\"", "\"}") > 10);
+        for byte in 0..=u8::MAX {
+            let char = char::from(byte);
+            agree(&format!("{{\"a\":\"{char}\"}}")).unwrap();
+            agree(&format!("{{\"a\":\"\\{char}\"}}")).unwrap();
+            agree(&format!("{{\"a\":\"\\u00{char}0\"}}")).unwrap();
+            agree(&format!("{{{char}\"a\"{char}:{char}[1{char}]{char}}}{char}")).unwrap();
         }
-        assert!(taken > 10, "{taken}");
+    }
+
+    /// What is looked for 64 bytes at a time is found wherever it lies.
+    #[test]
+    fn r19_the_scan_takes_strings_of_any_length_at_any_place() {
+        for before in [0, 1, 31, 61, 62, 63, 64] {
+            for length in 0..140 {
+                let (blanks, text) = (" ".repeat(before), "x".repeat(length));
+                assert!(agree(&format!("{blanks}{{\"{text}\":\"{text}\\n{text}\"}}")).unwrap());
+                for special in ["\"", "\n", "\\"] {
+                    assert!(!agree(&format!("{blanks}{{\"a\":\"{text}{special}\"}}")).unwrap());
+                }
+            }
+        }
     }
 }
