@@ -93,6 +93,7 @@ proptest! {
         let fields: [(&str, &[u8]); 1] = [("content-type", &after)];
         let line = describe(&Answer { status, headers: Headers(&fields), body: &date });
         prop_assert!(line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
+        prop_assert!(line.len() <= 300, "{}", line);
     }
 
     #[test]
@@ -106,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn json_strings_read_back_as_written_within_their_bound(text in any::<String>()) {
+    fn json_strings_read_back_as_written_within_their_bound(text in prop_oneof![any::<String>(), "[\\x00-\\x7f]{0,40}"]) {
         let mut body = Vec::new();
         push_json_string(&mut body, &text);
         prop_assert!(body.len() <= json_string_bound(&text));
@@ -142,6 +143,9 @@ fn retry_after_reads_the_examples_of_the_standard() {
     {
         assert_eq!(wait(&[("Retry-After", date)], now), Some(Span::mins(1)), "{date}");
     }
+    // A leap second is the next minute's first (RFC 9110, 5.6.7, takes it).
+    let leap = wait(&[("Retry-After", "Sun, 06 Nov 1994 08:49:60 GMT")], now);
+    assert_eq!(leap, Some(Span::secs(23)));
     assert_eq!(wait(&[("Retry-After", "120")], None), Some(Span::mins(2)));
     assert_eq!(wait(&[("Retry-After", "0")], None), Some(Span::MIN));
     assert_eq!(wait(&[("Retry-After", "Thu, 29 Feb 1996 00:00:00 GMT")], now), Some(Span::MAX));
@@ -153,6 +157,8 @@ fn retry_after_reads_the_examples_of_the_standard() {
         "Sun, 31 Feb 1995 00:00:00 GMT",
         "Sun, 00 Nov 1994 00:00:00 GMT",
         "Sun, 06 Nov 1994 24:00:00 GMT",
+        "Sun, 06 Nov 1994 08:60:00 GMT",
+        "Sun, 06 Nov 1994 08:50:61 GMT",
         "1 2",
     ] {
         assert_eq!(wait(&[("Retry-After", unreadable)], now), None, "{unreadable}");
@@ -188,6 +194,78 @@ fn a_status_means_the_same_for_every_provider() {
             && refused(&[cloudflare])
             && refused(&[("content-type", b"application/json"), cloudfront])
     );
+}
+
+/// What the log is told of an answer: nothing of its body, of its head no more than a media type and a coding, and what to do.
+#[test]
+fn g10_an_answer_is_described_by_its_status_type_and_size_and_by_what_to_do() {
+    let told = |status, fields: &[(&str, &str)]| {
+        let fields: Vec<(&str, &[u8])> =
+            fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        describe(&Answer { status, headers: Headers(&fields), body: b"Jane Doe" })
+    };
+    for (status, advice) in [
+        (200, ""),
+        (301, "; redirects are never followed: check scheme, host and path of the API URL"),
+        (399, "; redirects are never followed: check scheme, host and path of the API URL"),
+        (400, ""),
+        (401, "; the credentials were refused"),
+        (403, "; the credentials were refused, or they do not cover this call"),
+        (404, "; the id or the path is unknown there: check the API URL if this goes on"),
+        (405, "; the path takes no POST: check the API URL"),
+        (407, "; a proxy on the way asks for credentials of its own"),
+        (413, "; the provider does not accept our request as it is"),
+        (422, "; the provider does not accept our request as it is"),
+        (429, "; too many calls"),
+        (500, ""),
+        (524, ""),
+    ] {
+        assert_eq!(told(status, &[]), format!("status {status}, no media type, 8 bytes{advice}"));
+    }
+    let edge = [("content-type", "text/html"), ("cf-ray", "1")];
+    assert_eq!(
+        told(403, &edge),
+        "status 403, text/html, 8 bytes; the network before the provider stopped the call: ask the provider to let this address through"
+    );
+
+    let (longest, too_long) = (format!("text/{}", "x".repeat(59)), format!("text/{}", "x".repeat(60)));
+    for (value, shown) in [
+        ("application/json", "application/json"),
+        ("Text/HTML; charset=UTF-8", "Text/HTML"),
+        (&longest, &longest),
+        (&too_long, "no media type"),
+        ("json", "no media type"),
+        ("text/ html", "no media type"),
+        ("text/h\u{e9}", "no media type"),
+        ("", "no media type"),
+    ] {
+        assert_eq!(told(200, &[("content-type", value)]), format!("status 200, {shown}, 8 bytes"));
+    }
+    for (value, shown) in [
+        ("gzip", ", compressed with gzip against our request"),
+        ("x-gzip", ", compressed with x-gzip against our request"),
+        ("a-coding-of-16-c", ", compressed with a-coding-of-16-c against our request"),
+        ("a-coding-of-17-ch", ""),
+        ("gzip,br", ""),
+        ("identity", ""),
+        ("Identity", ""),
+        ("", ""),
+    ] {
+        assert_eq!(
+            told(200, &[("content-encoding", value)]),
+            format!("status 200, no media type{shown}, 8 bytes")
+        );
+    }
+}
+
+/// A request is sent as JSON, whatever stands in an id or a credential: every character is escaped that must be.
+#[test]
+fn every_character_reads_back_from_a_json_string() {
+    for char in '\0'..='\u{2fff}' {
+        let mut body = Vec::new();
+        push_json_string(&mut body, &String::from(char));
+        assert_eq!(serde_json::from_slice::<String>(&body).unwrap(), String::from(char), "{char:?}");
+    }
 }
 
 #[test]
@@ -230,8 +308,10 @@ fn a_base_url_is_refused_with_the_reason_and_without_its_text() {
         ("https://a.example:0", BaseUrlError::Port),
         ("https://a.example:65536", BaseUrlError::Port),
         ("https://a.example:8o", BaseUrlError::Port),
+        ("https://a.example:+80", BaseUrlError::Port),
         ("https://[::1", BaseUrlError::Port),
         ("https://[::1]x:80", BaseUrlError::Host),
+        ("https://[::1]x", BaseUrlError::Host),
         ("https://[::g]", BaseUrlError::Host),
         ("https://a b", BaseUrlError::Character),
         ("https://é.example", BaseUrlError::Character),

@@ -71,8 +71,8 @@ fn split_authority(authority: &str) -> Result<(&str, &str), BaseUrlError> {
         Some((_, port)) if port.bytes().any(|byte| !byte.is_ascii_digit()) => Err(BaseUrlError::Port),
         Some((name, port)) if head.is_empty() => Ok((name, port)),
         Some(("", port)) => Ok((head, port)),
-        None if head.is_empty() || tail.is_empty() => Ok((authority, "")),
-        Some(_) | None => Err(BaseUrlError::Host),
+        None => Ok((authority, "")),
+        Some(_) => Err(BaseUrlError::Host),
     }
 }
 
