@@ -93,6 +93,7 @@ fn r16_the_agreed_bearer_is_demanded_in_its_own_field() {
         authenticity(&[("authorization", b"Bearer other"), ("authorization", right)]),
         Authenticity::Unsigned
     );
+    assert_eq!(authenticity(&[("authorization", right), ("authorization", right)]), Authenticity::Unsigned);
     assert_eq!(authenticity(&[("authorization", b"Bearer hidden-bearer2")]), Authenticity::Wrong);
     assert_eq!(authenticity(&[("authorization", b"Bearer hidden-beare")]), Authenticity::Wrong);
     assert_eq!(authenticity(&[("authorization", b"Bearer HIDDEN-BEARER")]), Authenticity::Wrong);

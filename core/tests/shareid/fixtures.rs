@@ -131,6 +131,11 @@ fn every_documented_member_is_reachable() {
     assert_eq!(read, wanted.map(|(field, text)| (field, String::from(text))));
     assert_eq!(data.ocr_fields().count(), 4);
     assert!(Image::ALL.into_iter().all(|image| data.image(image).is_none()));
+    // What this view has no name for is there all the same.
+    assert_eq!(
+        data.value().unwrap().get("type").unwrap().get("doc_type").unwrap().text().unwrap(),
+        "passport"
+    );
     assert_eq!(document.members().count(), 4);
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod callbacks;
 mod fixtures;
 mod requests;
+mod told;
 
 use idv_core::http::{Answer, Headers};
 use idv_core::secret::Secret;

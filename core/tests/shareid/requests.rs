@@ -4,7 +4,10 @@ use super::{BEARER, HASH, KEY, account};
 use idv_core::http::{BaseUrlError, Request};
 use idv_core::provider::Provider;
 use idv_core::secret::Secret;
-use idv_core::shareid::{Account, AccountError, Flow, Start, StartAuthenticate, StartError, StartOnboarding};
+use idv_core::shareid::{
+    Account, AccountError, Flow, Methods, Start, StartAuthenticate, StartError, StartOnboarding, contract,
+};
+use idv_core::time::Span;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -42,6 +45,86 @@ proptest! {
         prop_assert_eq!(request.body.as_ptr(), buffer);
         prop_assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), body);
     }
+}
+
+/// Texts of all lengths, of characters that are written as they are, as two, or as six; without those that a credential must not hold.
+fn text(letters: &'static [&'static str]) -> impl Strategy<Value = String> {
+    (prop::sample::select(letters), 1_usize..1_200).prop_map(|(letter, times)| letter.repeat(times))
+}
+
+/// How often memory is asked for while a request is written, and the most that its body may hold.
+fn written(write: impl Fn(&mut Request)) -> (u64, usize) {
+    // What is done once for all is done before it is measured.
+    write(&mut Request::new());
+    let mut request = Request::new();
+    let measured = allocation_counter::measure(|| write(&mut request));
+    assert!(serde_json::from_slice::<Value>(&request.body).is_ok());
+    (measured.count_total, request.body.capacity())
+}
+
+proptest! {
+    /// A buffer that grows leaves a copy of what it held in freed memory: credentials, and what the application says of a person. So as
+    /// much is asked for beforehand as could be needed, and not much more (G6).
+    #[test]
+    fn g10_a_body_of_any_content_is_written_into_a_buffer_that_never_grows(
+        hash in text(&["a", "\"", "\\", "é"]), key in text(&["a", "\"", "/", "é"]), id in text(&["a", "\"", "\u{1}", "😀"]),
+        query in text(&["a", "\"", "\\"]), customer in text(&["a", "é", "\\u0000"]), scopes in 0_usize..1_000,
+    ) {
+        let account = |hash: &str, key: &str| {
+            Account::new("https://a.example", Flow::Authenticate, Secret::from(hash), Secret::from(key)).unwrap()
+        };
+        let (small, large) = (account("h", "k"), account(&hash, &key));
+        let credentials = 6 * (hash.len() + key.len());
+
+        let wanted = written(|request| { small.token_request(request); });
+        let found = written(|request| { large.token_request(request); });
+        prop_assert_eq!(found.0, wanted.0);
+        prop_assert!(found.1 <= credentials + 1_024, "{}", found.1);
+
+        let wanted = written(|request| small.pull_request("f", None, request));
+        let found = written(|request| small.pull_request(&id, None, request));
+        prop_assert_eq!(found.0, wanted.0);
+        prop_assert!(found.1 <= 6 * id.len() + 1_024, "{}", found.1);
+
+        let callback = format!("https://a.example/?{}", query.replace(['"', '\\'], "%22"));
+        let (customer_data, restricted) = (format!("{{\"who\":\"{customer}\"}}"), format!("[0{}]", ",0".repeat(scopes)));
+        let onboarding = |callback, customer_data, restricted| Start::Onboarding(StartOnboarding {
+            customer_data: Some(customer_data),
+            callback: Some(callback),
+            restricted_business_scopes: Some(restricted),
+            methods: Some(Methods::Both),
+            callback_with_document_capture: true,
+            advanced_verification: true,
+            session_duration_secs: Some(3_600),
+        });
+        let authenticate = |applicant_id, callback| Start::Authenticate(StartAuthenticate { applicant_id, callback: Some(callback) });
+        for (few, many, most) in [
+            (
+                onboarding("https://a", "{}", "[]"),
+                onboarding(&callback, &customer_data, &restricted),
+                6 * callback.len() + customer_data.len() + restricted.len(),
+            ),
+            (authenticate("a", "https://a"), authenticate(&id, &callback), 6 * (callback.len() + id.len())),
+        ] {
+            let wanted = written(|request| small.start_request(&few, request).unwrap());
+            for account in [&small, &large] {
+                let found = written(|request| account.start_request(&many, request).unwrap());
+                prop_assert_eq!(found.0, wanted.0, "{:?}", many);
+                prop_assert!(found.1 <= credentials + most + 1_024, "{}", found.1);
+            }
+        }
+    }
+}
+
+/// What ShareID's pages promise, in numbers.
+#[test]
+fn the_contract_in_numbers() {
+    assert_eq!(contract::CALLBACK_BODY_CAP, 16_777_216);
+    let account = account(Flow::Onboarding);
+    assert_eq!(account.callback_body_cap(), contract::CALLBACK_BODY_CAP);
+    assert_eq!(account.with_callback_body_cap(1_000).callback_body_cap(), 1_000);
+    let waits: Vec<u32> = contract::CALLBACK_DELIVERY.schedule.waits().map(Span::as_millis).collect();
+    assert_eq!(waits, [300_000, 3_600_000, 86_400_000]);
 }
 
 #[test]
