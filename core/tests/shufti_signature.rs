@@ -176,6 +176,11 @@ fn an_explanation_names_what_went_wrong() {
     assert_eq!(changes(Rule::Either, "s", &signature, BODY.as_bytes()), []);
     assert_eq!(changes(Rule::Before, "s", &signature, BODY.as_bytes()), [Change::Rule]);
     assert_eq!(changes(Rule::After, "s\n", &signature, BODY.as_bytes()), [Change::SecretTrimmed]);
+    let alone = explain(&verifier(Rule::After, &[" s\n"]), &signature, BODY.as_bytes());
+    assert!(
+        matches!(&alone, Finding::Fits { changes, .. } if changes == &[Change::SecretTrimmed]),
+        "{alone:?}"
+    );
     assert_eq!(changes(Rule::After, "s", &format!("sha256={signature}"), BODY.as_bytes()), [Change::Prefix]);
     assert_eq!(changes(Rule::After, "s", &signature, with("\n").as_bytes()), [Change::EndTrimmed]);
     assert_eq!(
@@ -227,6 +232,68 @@ fn an_explanation_recognises_json_that_was_written_again() {
         matches!(found[..], [Change::Rewritten(Style { spacing: Spacing::Indented(4), .. })]),
         "{found:?}"
     );
+}
+
+/// Writes JSON in a style, another way than the one under test: what stands at a place is decided by where it stands.
+fn written(value: &Value, style: Style, level: usize) -> String {
+    let string = |text: &str| {
+        let plain = Value::from(text).to_string();
+        let plain = if style.slashes_escaped { plain.replace('/', "\\/") } else { plain };
+        if !style.unicode_escaped {
+            return plain;
+        }
+        let units = plain.encode_utf16().map(|unit| match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => String::from(char::from(byte)),
+            Ok(_) | Err(_) => format!("\\u{unit:04x}"),
+        });
+        units.collect()
+    };
+    let line = |level: usize| match style.spacing {
+        Spacing::Indented(blanks) => format!("\n{}", " ".repeat(level * usize::from(blanks))),
+        Spacing::Compact | Spacing::Spaced => String::new(),
+    };
+    let colon = if style.spacing == Spacing::Compact { ":" } else { ": " };
+    let comma = if style.spacing == Spacing::Spaced { ", " } else { "," };
+    let (brackets, parts): (_, Vec<String>) = match value {
+        Value::String(text) => return string(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => return value.to_string(),
+        Value::Array(parts) => ("[]", parts.iter().map(|part| written(part, style, level + 1)).collect()),
+        Value::Object(members) => {
+            let member =
+                |name: &str, part| format!("{}{colon}{}", string(name), written(part, style, level + 1));
+            ("{}", members.iter().map(|(name, part)| member(name, part)).collect())
+        }
+    };
+    if parts.is_empty() {
+        return brackets.to_owned();
+    }
+    let parts = parts.join(&format!("{comma}{}", line(level + 1)));
+    format!("{}{}{parts}{}{}", &brackets[..1], line(level + 1), line(level), &brackets[1..])
+}
+
+#[test]
+fn an_explanation_recognises_json_that_was_written_in_any_style() {
+    let value = serde_json::json!({"a": ["1/2", {}, [], {"é": "😀 \"\\\u{8}\u{c}\n\r\t\u{1}"}], "b": {"c": null, "d": [true, 1.5]}});
+    let spacings = [Spacing::Compact, Spacing::Spaced, Spacing::Indented(2), Spacing::Indented(4)];
+    let styles: Vec<Style> = spacings
+        .into_iter()
+        .flat_map(|spacing| {
+            [(true, true), (true, false), (false, true), (false, false)].map(|flags| (spacing, flags))
+        })
+        .map(|(spacing, (slashes_escaped, unicode_escaped))| Style {
+            slashes_escaped,
+            unicode_escaped,
+            spacing,
+        })
+        .collect();
+    for signed in &styles {
+        let signature = sign(Rule::After, &Secret::from("s"), written(&value, *signed, 0).as_bytes());
+        for sent in &styles {
+            let wanted = if sent == signed { vec![] } else { vec![Change::Rewritten(*signed)] };
+            let found = changes(Rule::After, "s", &signature, written(&value, *sent, 0).as_bytes());
+            assert_eq!(found, wanted, "sent {sent}, signed {signed}");
+        }
+    }
 }
 
 proptest! {

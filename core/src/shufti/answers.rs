@@ -306,17 +306,11 @@ impl<'a> CallError<'a> {
         self.0.get("key")?.nonempty_text()
     }
 
-    /// The provider's words. Of an error that is a list, or a text instead of an object, that text.
+    /// The provider's words, the first of several. Of an error that is a list, or a text instead of an object, that text.
     #[must_use]
     pub fn message(self) -> Option<Cow<'a, str>> {
-        match self.0.kind() {
-            Kind::Object => match self.0.get("message")? {
-                message if message.kind() == Kind::Array => message.elements().find_map(Value::nonempty_text),
-                message => message.nonempty_text(),
-            },
-            Kind::Array => self.0.elements().find_map(Value::nonempty_text),
-            Kind::Null | Kind::Bool | Kind::Number | Kind::String => self.0.nonempty_text(),
-        }
+        let words = if self.0.kind() == Kind::Object { self.0.get("message")? } else { self.0 };
+        words.elements().find_map(Value::nonempty_text)
     }
 }
 

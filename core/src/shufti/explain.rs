@@ -246,10 +246,8 @@ fn variants(body: &[u8]) -> Vec<Variant> {
             changed([bytes, b"\n"].concat(), Change::NewlineAdded),
             changed([bytes, b"\r\n"].concat(), Change::CrLfAdded),
         ]);
-        let trimmed = bytes.trim_ascii_end();
-        if trimmed.len() < bytes.len() {
-            variants.push(changed(trimmed.to_vec(), Change::EndTrimmed));
-        }
+        // Where nothing is there to be trimmed these are the plain bytes, which were tried before.
+        variants.push(changed(bytes.trim_ascii_end().to_vec(), Change::EndTrimmed));
     };
     add(body, &[]);
     if let Some(rest) = body.strip_prefix(b"\xEF\xBB\xBF") {

@@ -167,10 +167,9 @@ pub fn read_token(verifier: &Verifier, answer: &Answer<'_>, unix_now: Option<u64
     if let Some(unreadable) = document.unreadable() {
         return failed(fault(FaultKind::Malformed), &format!("{unreadable}"));
     }
-    match document.object().get("access_token").and_then(|token| token.nonempty_text()) {
-        Some(token) if is_field_text(&token) => {
-            TokenAnswer::Received { token: Secret::new(token.into_owned()), ttl: None }
-        }
+    let token = document.object().get("access_token").and_then(|token| token.nonempty_text());
+    match token.map(|token| Secret::new(token.into_owned())) {
+        Some(token) if is_field_text(token.reveal()) => TokenAnswer::Received { token, ttl: None },
         Some(_) => {
             failed(fault(FaultKind::Malformed), "the `access_token` holds what no header field can carry")
         }

@@ -136,8 +136,9 @@ fn begin(
 }
 
 fn push_members(members: &[(&'static str, &str)], request: &mut Request) {
-    let bound = members.iter().map(|(name, value)| name.len() + json_string_bound(value) + 4).sum();
-    request.body.reserve(bound);
+    // Beside each name and value: two quotes, a colon, and a comma or the opening bracket.
+    let bound: usize = members.iter().map(|(name, value)| name.len() + json_string_bound(value) + 4).sum();
+    request.body.reserve(bound + 1);
     let mut before = b'{';
     for (name, value) in members {
         request.body.push(before);

@@ -6,6 +6,7 @@ mod documents;
 mod meanings;
 mod properties;
 mod requests;
+mod told;
 
 use idv_core::evidence::ContentDigest;
 use idv_core::http::{Answer, Headers};

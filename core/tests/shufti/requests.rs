@@ -12,6 +12,8 @@ use idv_core::secret::Secret;
 use idv_core::shufti::requests::{self, Reference};
 use idv_core::shufti::{Account, AuthMode, contract};
 use idv_core::time::Span;
+use idv_core::token::Mode;
+use proptest::prelude::*;
 
 #[test]
 fn requests_are_complete() {
@@ -128,4 +130,49 @@ fn unusable_accounts_are_refused_with_a_reason() {
     assert!(!shown.contains(SECRET) && !shown.contains("client"), "{shown}");
     assert_eq!(account().callback_body_cap(), 4 * 1024 * 1024);
     assert_eq!(contract::CALLBACK_WINDOW, Span::secs(150));
+}
+
+proptest! {
+    /// A buffer that grows leaves a copy of what it held in freed memory: a comment may name a person. So as much is asked for beforehand
+    /// as could be needed, and not much more (G6).
+    #[test]
+    fn g10_a_body_of_any_content_is_written_into_a_buffer_that_never_grows(
+        letter in prop::sample::select(&["a", "\"", "\u{1}", "é"][..]), long in 0_usize..2_000, named in 6_usize..=250, said in 5_usize..=200,
+    ) {
+        let account = account();
+        let written = |write: &dyn Fn(&mut Request)| {
+            // What is done once for all is done before it is measured.
+            write(&mut Request::new());
+            let mut request = Request::new();
+            let measured = allocation_counter::measure(|| write(&mut request));
+            assert!(serde_json::from_slice::<serde_json::Value>(&request.body).is_ok());
+            (measured.count_total, request.body.capacity())
+        };
+        let pull = |id: String| written(&|request| account.pull_request(&id, None, request));
+        let (wanted, found) = (pull("r-1".to_owned()), pull(letter.repeat(long)));
+        prop_assert_eq!(found.0, wanted.0);
+        prop_assert!(found.1 <= 6 * letter.len() * long + 64, "{}", found.1);
+
+        let delete = |reference: String, comment: String| written(&|request| {
+            let reference = Reference::new(&reference).unwrap();
+            requests::delete(account.base_url(), account.credentials(None), reference, &comment, request).unwrap();
+        });
+        let (wanted, found) = (delete("r".repeat(6), "because".to_owned()), delete(letter.repeat(named), letter.repeat(said)));
+        prop_assert_eq!(found.0, wanted.0);
+        prop_assert!(found.1 <= 6 * letter.len() * (named + said) + 64, "{}", found.1);
+    }
+}
+
+/// What Shufti's pages promise, in numbers.
+#[test]
+fn the_contract_in_numbers() {
+    let schedule = contract::CALLBACK_DELIVERY.schedule;
+    assert_eq!((contract::CALLBACK_ATTEMPTS, schedule.attempts()), (10, 10));
+    assert!(schedule.waits().all(|wait| wait == Span::secs(15)));
+    assert_eq!(contract::CALLBACK_BODY_CAP, 4_194_304);
+    let token_mode = |auth| {
+        Account::builder("client", Secret::from(SECRET)).auth(auth).build().unwrap().rules().token_mode
+    };
+    assert_eq!(token_mode(AuthMode::Basic), Mode::NotNeeded);
+    assert_eq!(token_mode(AuthMode::AccessToken), Mode::SingleUse);
 }
