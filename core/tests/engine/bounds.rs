@@ -56,7 +56,7 @@ fn g9_stopping_does_not_wait_for_a_hand_over_that_is_between_two_attempts() {
 }
 
 #[test]
-fn g2_stopping_waits_until_the_application_s_word_is_saved_however_often_the_store_fails() {
+fn g2_stopping_waits_until_the_applications_word_is_saved_however_often_the_store_fails() {
     let mut world = handing_over();
     let hand_over = world.take_hand_over();
     world.store.set(Mood::Refusing);

@@ -263,6 +263,9 @@ fn g8_g10_ids_are_replaced_wherever_they_stand_and_the_trace_replays_all_the_sam
         let read = Entry::read(one).unwrap();
         assert_eq!((read.output, &read.actions), (entry.output, &entry.actions));
         assert_eq!(replay.step(&read), Ok(None), "{one}");
+        if let Input::Open { id, .. } = read.input {
+            assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "128 bits: {id}");
+        }
     }
     // An id that is missing is told from one that is there.
     let at = At::new(Instant::from_millis(1), 0);
@@ -284,6 +287,7 @@ fn only_runs_that_came_early_and_changed_nothing_are_left_out() {
         _ => None,
     });
     let acts = [Action::Save { key: key.unwrap(), version: 1 }];
+    // When it came, what it gave back and asked for, and whether it is written.
     let script: [(u64, Wake, &[Action], bool); 17] = [
         (10, due(20), &[], true),
         (10, due(20), &[], false),
