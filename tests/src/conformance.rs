@@ -11,6 +11,7 @@ pub mod documents;
 pub mod observed;
 pub mod play;
 pub mod scenario;
+mod sender;
 pub mod server;
 pub mod sockets;
 mod ureq;

@@ -409,6 +409,11 @@ impl Stage for Bare<'_> {
         &self.store
     }
 
+    fn let_pass(&mut self, span: Duration) -> bool {
+        self.wait(span, &mut |seen| !seen.leftovers().is_empty());
+        true
+    }
+
     fn wait(&mut self, patience: Duration, wanted: &mut dyn FnMut(&mut Seen) -> bool) -> bool {
         let until = self.now + u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         loop {

@@ -3,6 +3,7 @@
 use super::documents::Documents;
 use super::observed::{Asked, Observed, Offer, Reply, Seen};
 use super::scenario::{Answer, Asks, BadConnection, Callback, Fault, Revision, Scenario, Step, Store, Then};
+use super::sender::Sender;
 use crate::driving::FaultyStore;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,6 +48,9 @@ pub trait Stage {
     fn post(&mut self, post: Post) -> Result<(), String>;
     /// The store.
     fn store(&self) -> &FaultyStore;
+    /// Lets so much time pass, or less if something is seen that no step accounted for. Says whether it can: where time is the computer's
+    /// nobody waits for hours.
+    fn let_pass(&mut self, span: Duration) -> bool;
     /// Lets time pass until something wanted is seen, for so long at most.
     fn wait(&mut self, patience: Duration, wanted: &mut dyn FnMut(&mut Seen) -> bool) -> bool;
 }
@@ -72,6 +76,7 @@ pub fn play(scenario: &Scenario, stage: &mut dyn Stage) -> Result<Vec<String>, S
     let documents = Documents::of(&scenario.account)?;
     let mut player = Player {
         documents,
+        sender: Sender::new(scenario.account.provider),
         stage,
         transcript: Vec::new(),
         held: None,
@@ -102,6 +107,7 @@ pub fn play(scenario: &Scenario, stage: &mut dyn Stage) -> Result<Vec<String>, S
 
 struct Player<'a> {
     documents: Documents,
+    sender: Sender,
     stage: &'a mut dyn Stage,
     transcript: Vec<String>,
     /// The request that the provider has not answered yet.
@@ -333,6 +339,10 @@ impl Player<'_> {
 
     fn callback(&mut self, callback: &Callback) -> Result<(), String> {
         let message = self.documents.callback(callback)?;
+        if let Some(after) = callback.after {
+            self.comes_again(callback, u64::from(after.as_millis()))?;
+        }
+        self.sender.post(callback, callback.after.is_some(), self.stage.now())?;
         self.say(format!("callback {} {}", callback.id, callback.says));
         let (stops, hangs_up) = (callback.stops, callback.hangs_up);
         self.stage.post(Post { fields: message.fields, body: message.body, stops, hangs_up })?;
@@ -340,8 +350,24 @@ impl Player<'_> {
             let posted = self.next(|seen| seen.posted.pop_front(), "the answer to a callback")?;
             self.say(format!("answered {} {}", posted.status, posted.rest));
             same("the answer to the callback", &posted.status, &status)?;
+            self.sender.answered(callback, posted.status, self.stage.now());
         }
         Ok(())
+    }
+
+    /// Lets time pass until the provider posts a callback again, which must be so long after the answer to the attempt before.
+    fn comes_again(&mut self, callback: &Callback, after: u64) -> Result<(), String> {
+        let (left, waits) = self.sender.wait(callback, self.stage.now())?;
+        same("the wait of the provider, in milliseconds,", &waits, &after)?;
+        if !self.stage.let_pass(Duration::from_millis(left)) {
+            self.sender.skip(left);
+        }
+        let seen = self.stage.observed().seen().leftovers();
+        if seen.is_empty() {
+            Ok(())
+        } else {
+            Err("something happened before the provider came again".to_owned())
+        }
     }
 
     fn revision(&mut self, expected: &Revision) -> Result<(), String> {

@@ -265,6 +265,8 @@ pub struct Callback {
     pub hangs_up: bool,
     /// The status of the answer.
     pub answered: Option<u16>,
+    /// It is the provider's next attempt at the same callback, so long after the answer to the one before.
+    pub after: Option<Span>,
 }
 
 /// How the store behaves.
@@ -343,6 +345,8 @@ struct Line {
     stops: bool,
     hangs_up: bool,
     answered: Option<u16>,
+    #[serde(deserialize_with = "span")]
+    after: Option<Span>,
 
     evidence: Option<String>,
     data_changed: bool,
@@ -400,6 +404,7 @@ impl Line {
                 stops: self.stops,
                 hangs_up: self.hangs_up,
                 answered: self.answered,
+                after: self.after,
             }));
             if self.answered.is_some() == self.hangs_up {
                 return Err("`callback`: give `answered`, or `hangs_up = true`".to_owned());

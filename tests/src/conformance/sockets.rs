@@ -143,6 +143,10 @@ impl Stage for Sockets<'_> {
         &self.store
     }
 
+    fn let_pass(&mut self, _: Duration) -> bool {
+        false
+    }
+
     fn wait(&mut self, patience: Duration, wanted: &mut dyn FnMut(&mut Seen) -> bool) -> bool {
         self.observed.wait_for(patience, wanted)
     }

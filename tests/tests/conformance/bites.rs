@@ -61,6 +61,26 @@ fn a_story_that_goes_otherwise_fails_and_says_where() {
 }
 
 #[test]
+fn g5_a_callback_comes_again_when_the_provider_says_so_and_not_after_its_200() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/callback_retries.toml");
+    let story = std::fs::read_to_string(path).unwrap();
+    let wrong = |that: &str, this: &str| {
+        assert!(story.contains(that), "{that}");
+        let scenario = Scenario::parse("callback_retries", &story.replacen(that, this, 1)).unwrap();
+        play_bare(&scenario, 0).unwrap_err()
+    };
+    let early = wrong("after = \"1h\"", "after = \"59min\"");
+    assert!(early.contains("is 3600000, not 3540000"), "{early}");
+    let last = wrong("after = \"24h\", answered = 200", "after = \"1h\", answered = 200");
+    assert!(last.contains("is 86400000, not 3600000"), "{last}");
+    let again = r#"{ callback = "flow-1 accepted", after = "24h", answered = 200 },"#;
+    let after_all = wrong(again, &[again, again].join(" "));
+    assert!(after_all.contains("the provider does not post it again"), "{after_all}");
+    let busy = wrong("interval = \"48h\"", "interval = \"30min\"");
+    assert!(busy.contains("something happened before the provider came again"), "{busy}");
+}
+
+#[test]
 fn a_scenario_that_cannot_be_read_says_why() {
     let wrong = instead("{ open = \"flow-1\" }", "{ open = \"flow-1\", cancel = \"flow-1\" }");
     assert!(wrong.contains("step 1: more than one thing happens"), "{wrong}");
