@@ -211,7 +211,7 @@ impl Engine {
             };
         }
         if let Some(confirmed) = saved.confirmed {
-            // The application's word was saved, the step that followed it was not.
+            // The application's word was saved, the step that followed it was not. Its hand-over is not awaited any more, so it is not begun.
             let at = m.at();
             let _ = self.fleet.handed_over(at, key, confirmed, &mut |action| actions.push(action));
             if awaited.is_some_and(|issued| issued.number <= confirmed)
@@ -219,16 +219,6 @@ impl Engine {
             {
                 beside.issued.put(None);
             }
-            actions.retain(|action| match action {
-                Action::HandOver { revision, .. } => revision.number > confirmed,
-                Action::Save { .. }
-                | Action::RequestToken { .. }
-                | Action::Pull { .. }
-                | Action::Keep { .. }
-                | Action::Ended { .. }
-                | Action::CredentialsRefused { .. }
-                | Action::Crowded { .. } => true,
-            });
         }
         // What was recorded for it while it was not known here.
         let provider = self.provider_name(taken.account);
