@@ -376,6 +376,51 @@ proptest! {
         prop_assert_eq!(found, too_deep.map(|offset| (1, offset + 1)), "{}", text);
     }
 
+    /// Of a repeated name the last counts, as PHP, JavaScript and serde_json read it, however the name is written.
+    #[test]
+    fn r19_a_repeated_member_is_the_last_one_as_serde_json_reads_it(
+        members in prop::collection::vec((prop::sample::select(vec!["a", "\\u0061", "b", "ab", "", "\\u0000", "é", "\\u00e9"]), plain()), 0..8),
+    ) {
+        let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\" :{value}")).collect();
+        let text = format!("{{\"in\":{{{0}}},{0}{1}}}", members.join(","), if members.is_empty() { "\"x\":0" } else { "" });
+        let wanted: serde_json::Map<String, Plain> = serde_json::from_str(&text).unwrap();
+        let body = Body::new(text.as_bytes());
+        let object = body.object(&[]).complete().unwrap();
+        let inside = object.get("in").unwrap();
+        let names: Vec<String> = object.iter().map(|(name, _)| name.into_owned()).collect();
+        prop_assert_eq!(names.len(), 1 + members.len().max(1), "none is left out");
+        for name in ["a", "b", "ab", "", "\0", "é", "c"] {
+            prop_assert_eq!(object.get(name).map(rebuilt), wanted.get(name).cloned(), "{}", text);
+            prop_assert_eq!(inside.get(name).map(rebuilt), wanted["in"].get(name).cloned(), "{}", text);
+            let times = names.iter().filter(|other| *other == name).count();
+            prop_assert_eq!(object.get_unrepeated(name).is_some(), times == 1, "{}", text);
+        }
+    }
+
+    /// A body that broke off, or that somebody cut, still says whom it is about.
+    #[test]
+    fn r19_what_stands_before_a_fault_is_read_as_without_it(
+        members in prop::collection::vec(("[a-z]{1,3}", plain()), 1..6), cut in any::<prop::sample::Index>(), damage in prop::sample::select(vec!["", "}", "\u{1}", "]", "\\", ",,", "\"\"\""]),
+    ) {
+        let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let whole = Body::new(text.as_bytes());
+        let whole = whole.object(&[]).complete().unwrap();
+        let mut cut = cut.index(text.len());
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let cut_text = format!("{}{damage}", &text[..cut]);
+        let body = Body::new(cut_text.as_bytes());
+        let found = body.object(&[]).object;
+        // The last one may be what the damage made of it.
+        let complete = members.iter().scan(1, |end, member| { *end += member.len() + 1; Some(*end - 1) }).take_while(|end| *end < cut).count();
+        prop_assert!(found.iter().count() >= complete, "{}", cut_text);
+        for ((name, value), (same_name, same)) in whole.iter().zip(found.iter()).take(complete) {
+            prop_assert_eq!((name, value.raw()), (same_name, same.raw()));
+        }
+    }
+
     #[test]
     fn r19_any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Body::new(&bytes).object(&[]).complete();
