@@ -1,5 +1,6 @@
-//! What it costs to receive a callback: the whole of it, verified, recorded in memory and answered, beside the same server with a handler
-//! that reads the body and answers 200. Counted is the processor time of all threads, the sender's included: on a machine that others use,
+//! What it costs to receive a callback: the whole of it, verified, recorded in memory and answered, beside a handler of the same server, at
+//! another path, that reads the body and answers 200. It must be one server: of two in one process, the thread of one waits for both
+//! sockets and wakes the other's, as chance has it. Counted is the processor time of all threads, the sender's included: on a machine that others use,
 //! it alone says how many callbacks a second a core can answer.
 //!
 //! `cargo bench -p idv-tests --bench receive`
@@ -8,13 +9,14 @@
 
 mod ratio;
 
+use futures_util::future::Either;
 use http::StatusCode;
 use idv_core::engine::Account;
 use idv_core::secret::Secret;
 use idv_core::shufti::{self, signature};
 use idv_core::store::MemoryStore;
 use idv_host::{AnyStore, Delivered, Intake, IntakeBounds, SharedMemory, SystemClock};
-use idv_listener::{Callbacks, Config, Handle, Handler, Reply, Request, Server};
+use idv_listener::{Callbacks, Config, Handler, Reply, Request, Server};
 use ratio::{Candidate, compare};
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
@@ -26,6 +28,7 @@ use std::time::Duration;
 /// A declined verification as Shufti writes it. The person is made up.
 const BODY: &str = include_str!("callback.json");
 const PATH: &str = "/callbacks/shufti";
+const BARE: &str = "/callbacks/nobody";
 const SECRET: &str = "a-secret-key-of-sixty-four-characters-as-the-back-office-gives-it";
 
 /// So many connections, each with one request under way.
@@ -36,7 +39,10 @@ const CALLBACKS: usize = 16 << 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let thorough = std::env::args().any(|argument| argument == "--bench");
-    let requests: Vec<Vec<u8>> = (0..if thorough { CALLBACKS } else { CONNECTIONS }).map(request).collect();
+    let requests = |path| -> Vec<Vec<u8>> {
+        (0..if thorough { CALLBACKS } else { CONNECTIONS }).map(|number| request(path, number)).collect()
+    };
+    let (for_bare, for_whole) = (requests(BARE), requests(PATH));
 
     let account = Account::new(shufti::Account::builder("client", Secret::from(SECRET)).build()?)?;
     let store = SharedMemory::new(MemoryStore::new(2 * CALLBACKS as u32, 1 << 30));
@@ -48,17 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         |_| {},
     );
     let callbacks = Callbacks::new(intake, vec![(PATH.to_owned(), account.endpoint())]);
-    let whole = serve(callbacks.bounds(Config::default()), callbacks)?;
-    let bare = serve(Config::default(), |request: Request| async move {
-        let Request { mut body, .. } = request;
-        match body.collect().await {
-            Ok(_) => Reply::new(StatusCode::OK),
-            Err(_) => Reply::new(StatusCode::BAD_REQUEST),
-        }
-    })?;
-
-    let mut to_bare = Peers::connect(bare.local_addr(), &requests)?;
-    let mut to_whole = Peers::connect(whole.local_addr(), &requests)?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = Server::bind(address, callbacks.bounds(Config::default()))?.spawn(Both(callbacks))?;
+    let mut to_bare = Peers::connect(server.local_addr(), &for_bare)?;
+    let mut to_whole = Peers::connect(server.local_addr(), &for_whole)?;
     compare(
         &format!(
             "{CONNECTIONS} callbacks of {} bytes at once over loopback (target: 0.8 × as many a second, so ≤ 1.25 ×)",
@@ -73,18 +72,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn serve(config: Config, handler: impl Handler) -> Result<Handle, Box<dyn Error>> {
-    Ok(Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config)?.spawn(handler)?)
+/// Callbacks, and beside them what does nothing with a request.
+struct Both(Callbacks);
+
+impl Handler for Both {
+    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send + 'static {
+        if request.head.path() == BARE {
+            Either::Left(bare(request))
+        } else {
+            Either::Right(self.0.handle(request))
+        }
+    }
+}
+
+async fn bare(mut request: Request) -> Reply {
+    match request.body.collect().await {
+        Ok(_) => Reply::new(StatusCode::OK),
+        Err(_) => Reply::new(StatusCode::BAD_REQUEST),
+    }
 }
 
 /// A callback of its own, signed.
-fn request(number: usize) -> Vec<u8> {
+fn request(path: &str, number: usize) -> Vec<u8> {
     let body = BODY.replacen("\"reference\":\"", &format!("\"reference\":\"{number}-"), 1);
     assert_ne!(body, BODY, "the body has no reference");
     let signature = signature::sign(signature::Rule::After, &Secret::from(SECRET), body.as_bytes());
     let length = body.len();
     let head = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nsignature: {signature}\r\ncontent-length: {length}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nsignature: {signature}\r\ncontent-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body.as_bytes()].concat()
 }
