@@ -29,15 +29,15 @@ pub struct Wrongs {
     pub misnumbered: u64,
     /// G5: a callback was answered 200 before its record was durable.
     pub early_200: u64,
-    /// G5: a callback was not answered within 2500 ms.
+    /// G5: a callback was not answered within 2500 ms, or not at all.
     pub late_answers: u64,
     /// G7: a pull was sent while another of the same verification was under way.
     pub overlapping: u64,
     /// G7: a pull was sent before the cadence allowed it.
     pub too_soon: u64,
-    /// G7: a call went beyond the provider's limit.
+    /// G7: a call went beyond the provider's limit; in a minute with a restart, by more than one burst.
     pub over_budget: u64,
-    /// G7: a call was made before `Retry-After` was over.
+    /// G7: a call was made before `Retry-After` was over; by a process that started since it was told, by more than one burst.
     pub door_ignored: u64,
     /// G7: a token was used after its end, or a second time where it serves once.
     pub tokens_misused: u64,
@@ -120,6 +120,10 @@ pub(crate) struct Verification {
     pub(crate) turn: u8,
     /// When the application opened it.
     pub(crate) opened: Option<u64>,
+    /// The provider answers every pull of it with 401.
+    pub(crate) is_poisoned: bool,
+    /// The revisions up to this one the application never takes.
+    pub(crate) refuses: u32,
     pub(crate) end: Option<End>,
     /// How many pulls were sent.
     pub(crate) pulls: u32,
@@ -156,6 +160,8 @@ impl Verification {
             turns,
             turn: 0,
             opened: None,
+            is_poisoned: false,
+            refuses: 0,
             end: None,
             pulls: 0,
             has_settled: false,
@@ -316,6 +322,11 @@ impl Verification {
     pub(crate) fn is_up_to_date(&self) -> bool {
         let truth = self.truth();
         truth.state.verdict().is_none() || (self.says == Some(truth) && self.has == self.number)
+    }
+
+    /// Whether the application did not take the latest revision, again and again.
+    pub(crate) const fn is_given_up(&self) -> bool {
+        self.number > self.has && self.dead == self.number
     }
 
     /// Everything is over: whether something that was learned did not reach the application.

@@ -45,6 +45,8 @@ pub enum Defect {
     AnswersEarly,
     /// Callbacks are answered after four seconds.
     AnswersLate,
+    /// Some callbacks are never answered.
+    NeverAnswers,
     /// After a crash the store holds what it held some minutes before.
     RestoresOldSnapshots,
     /// What an unsigned callback claims goes to the application.
@@ -57,6 +59,16 @@ pub enum Defect {
     DropsHandOvers,
     /// Hand-overs are repeated after they were confirmed.
     RepeatsHandOvers,
+    /// Hand-overs reach the application under the next one's number.
+    MisnumbersHandOvers,
+    /// Calls that fail are sent again at once, as some HTTP clients do of themselves.
+    RetriesCalls,
+    /// The first token of an account is sent for ever.
+    KeepsOldTokens,
+    /// Nobody wakes the engine when it wants to be woken.
+    ForgetsTimers,
+    /// Another process writes what this one has in the store.
+    SharesSessions,
 }
 
 /// What to simulate.
@@ -72,6 +84,26 @@ pub struct Simulation {
     pub faults: (u8, u8),
     /// A deliberate bug.
     pub defect: Option<Defect>,
+}
+
+impl Defect {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::AnswersEarly,
+        Self::AnswersLate,
+        Self::NeverAnswers,
+        Self::RestoresOldSnapshots,
+        Self::AppliesUnsigned,
+        Self::SendsTwice,
+        Self::CachesAnswers,
+        Self::DropsHandOvers,
+        Self::RepeatsHandOvers,
+        Self::MisnumbersHandOvers,
+        Self::RetriesCalls,
+        Self::KeepsOldTokens,
+        Self::ForgetsTimers,
+        Self::SharesSessions,
+    ];
 }
 
 impl Default for Simulation {

@@ -51,7 +51,11 @@ fn percentages(text: &str) -> Result<(u8, u8), String> {
 
 #[derive(Serialize)]
 struct Report<'a> {
+    command: String,
+    sessions: u32,
     seed: u64,
+    faults_percent: [u8; 2],
+    threads: usize,
     took_ms: u64,
     latency_ms: Latencies,
     total: &'a Tally,
@@ -134,7 +138,11 @@ fn main() -> io::Result<ExitCode> {
             tally,
         });
         let report = Report {
+            command: report::command(&simulation),
+            sessions: arguments.sessions,
             seed: arguments.seed,
+            faults_percent: arguments.faults.into(),
+            threads,
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             latency_ms: Latencies::of(&total),
             total: &total,

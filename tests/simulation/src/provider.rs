@@ -65,6 +65,8 @@ pub(crate) struct Providers {
     tokens: [BTreeMap<u64, Issued>; 4],
     last_token: u64,
     windows: [Window; 2],
+    /// Until when each provider answers every call as it did the one that closed its door.
+    closed: [Option<(u64, u16)>; 2],
     secret: Secret,
 }
 
@@ -74,6 +76,8 @@ pub(crate) enum Asks {
     Token,
     /// The state of a verification, which is this now.
     State(u32, Truth),
+    /// The state of a verification that the provider does not show to these credentials.
+    Poisoned,
 }
 
 /// What a call was answered.
@@ -97,7 +101,17 @@ impl Providers {
             tokens: [const { BTreeMap::new() }; 4],
             last_token: 0,
             windows: [Window::new(); 2],
+            closed: [None; 2],
             secret: SECRET.into(),
+        }
+    }
+
+    /// Somebody else makes so many calls from the same address now.
+    pub(crate) fn others_call(&mut self, door: usize, calls: u64, now: u64) {
+        if let (Some(window), Some(limit)) = (self.windows.get_mut(door), LIMITS.get(door)) {
+            for _ in 0..calls {
+                let _ = window.admit(*limit, MINUTE, Instant::from_millis(now + 1));
+            }
         }
     }
 
@@ -122,8 +136,35 @@ impl Providers {
             said.closes = Some(u64::from(seconds) * 1_000);
             return said;
         }
+        // Who was told to stay away is told so again.
+        if let Some((until, status)) = self.closed.get(door).copied().flatten()
+            && now < until
+        {
+            let seconds = (until - now).div_ceil(1_000);
+            let mut said = self.refusal(status, Some(seconds.to_string()), b"{}");
+            said.closes = Some(seconds * 1_000);
+            return said;
+        }
+        let said = self.attended(kind, asks, authorization, (now, unix_ms), fault);
+        let until = said.closes.map(|span| now + span).max(said.closes_until);
+        if let (Some(closed), Some(until)) = (self.closed.get_mut(door), until) {
+            *closed = Some((until, said.answer.status));
+        }
+        said
+    }
+
+    /// Answers a call that the limits let in.
+    fn attended(
+        &mut self,
+        kind: Kind,
+        asks: Asks,
+        authorization: Option<&str>,
+        (now, unix_ms): (u64, u64),
+        fault: Option<Fault>,
+    ) -> Said {
+        let at = Instant::from_millis(now + 1);
         let tokens = self.tokens.get_mut(kind as usize);
-        if let (Some(tokens), Asks::State(..)) = (tokens, asks)
+        if let (Some(tokens), Asks::State(..) | Asks::Poisoned) = (tokens, asks)
             && kind != Kind::Confirming
         {
             let number = authorization.and_then(|field| field.strip_prefix("Bearer token-")?.parse().ok());
@@ -189,6 +230,7 @@ impl Providers {
                 Some(format!(r#"{{"{member}":"token-{token}"}}"#).into_bytes())
             }
             Asks::State(number, truth) => body(kind, number, truth, Road::Answer),
+            Asks::Poisoned => return self.refusal(401, None, br#"{"event":"request.unauthorized"}"#),
         };
         let body = body.unwrap_or_else(|| br#"{"detail":"applicant not found"}"#.to_vec());
         let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];

@@ -31,6 +31,14 @@ fn ratio(part: u64, whole: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
+/// What runs the same again: all that determines a run.
+pub(crate) fn command(simulation: &Simulation) -> String {
+    let Simulation { seed, verifications, processes, faults: (first, last), .. } = simulation;
+    format!(
+        "cargo run --release -p idv-simulation -- --sessions {verifications} --seed {seed} --faults {first}..{last} --processes {processes}"
+    )
+}
+
 pub(crate) fn text(simulation: &Simulation, tallies: &[Tally], total: &Tally, took: Duration) -> String {
     let mut text = String::new();
     let Simulation { seed, processes, .. } = simulation;
@@ -55,8 +63,9 @@ pub(crate) fn text(simulation: &Simulation, tallies: &[Tally], total: &Tally, to
     let calls: u64 = total.calls.iter().sum();
     let _ = writeln!(
         text,
-        "\nverdicts    {} first ones; {} verifications end with the provider's last word, {} without: nothing told of it before the end, or since",
-        total.verdicts, total.up_to_date, total.out_of_reach
+        "\nverdicts    {} first ones; {} verifications end with the provider's last word; {} without: nothing told of it before the end, or since; \
+         {} whose application would not have it",
+        total.verdicts, total.up_to_date, total.out_of_reach, total.given_up
     );
     let _ = writeln!(
         text,
@@ -77,8 +86,14 @@ pub(crate) fn text(simulation: &Simulation, tallies: &[Tally], total: &Tally, to
     let [shareid, shufti] = total.busiest_minute;
     let _ = writeln!(
         text,
-        "calls       {calls}, {} token requests among them; busiest minute: {shareid} of {} at ShareID, {shufti} of {} at Shufti; {} answered 429 as too many, after restarts",
-        total.token_requests, LIMITS[0], LIMITS[1], total.limited
+        "calls       {calls}, {} token requests among them; busiest minute: {shareid} of {} at ShareID, {shufti} of {} at Shufti; {} answered 429 since somebody else \
+         made {} from the same address; {} after restarts that the process before would have held back",
+        total.token_requests,
+        LIMITS[0],
+        LIMITS[1],
+        total.limited,
+        total.calls_of_others,
+        total.forgotten_doors
     );
     let _ = writeln!(
         text,
@@ -87,13 +102,19 @@ pub(crate) fn text(simulation: &Simulation, tallies: &[Tally], total: &Tally, to
     );
     let _ = writeln!(
         text,
-        "hand-overs  {} repeated with the same key, {} given up; {} sessions refused",
-        total.repeated_hand_overs, total.dead_letters, total.refused
+        "hand-overs  {} repeated with the same key; {} given up, their applications never took them",
+        total.repeated_hand_overs, total.dead_letters
+    );
+    let _ = writeln!(
+        text,
+        "refusals    {} verifications whose pulls are answered 401 for ever; sessions ended {} times as refused",
+        total.poisoned, total.refused
     );
     let wrongs: Vec<String> =
         total.wrongs.named().iter().map(|(name, count)| format!("{name} {count}")).collect();
     let _ = writeln!(text, "wrong       {}", wrongs.join(", "));
     let _ = writeln!(text, "digest      {:016x}", total.digest);
+    let _ = writeln!(text, "again       {}", command(simulation));
     text
 }
 

@@ -52,11 +52,20 @@ pub(crate) struct Store {
     memory: MemoryStore,
     pub(crate) mood: Mood,
     durable: Durable,
+    /// For [`crate::Defect::SharesSessions`].
+    pub(crate) is_shared: bool,
+    saves: u64,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
-        Self { memory: MemoryStore::new(20_000, 64 << 20), mood: Mood::Willing, durable: Durable::default() }
+        Self {
+            memory: MemoryStore::new(20_000, 64 << 20),
+            mood: Mood::Willing,
+            durable: Durable::default(),
+            is_shared: false,
+            saves: 0,
+        }
     }
 
     /// What was made durable since the last look.
@@ -105,6 +114,41 @@ impl Store {
     }
 }
 
+impl Store {
+    fn save_here(&mut self, save: &Save<'_>) -> Result<Saved, Refusal> {
+        self.write(
+            |memory| memory.save(save),
+            |saved, durable| {
+                if matches!(saved, Saved::Stored { .. }) {
+                    durable.saved = Kind::number(save.id);
+                }
+            },
+        )
+    }
+
+    /// Another process saves the session as it stands, under its own name.
+    fn save_elsewhere(&mut self, provider: &str, id: &str) {
+        let found = self.memory.find(provider, id, 16).unwrap_or_default();
+        let Some(saved) = found.into_iter().find(|saved| &*saved.id == id) else { return };
+        let Ok(mut snapshot) = serde_json::from_slice::<serde_json::Value>(&saved.snapshot) else { return };
+        if let Some(writer) = snapshot.get_mut("writer") {
+            *writer = 1.into();
+        }
+        let snapshot = snapshot.to_string();
+        let save = Save {
+            provider,
+            id,
+            alias: saved.alias.as_deref(),
+            expected: saved.version,
+            snapshot: snapshot.as_bytes(),
+            issued: Keep::Unchanged,
+            latest: Keep::Unchanged,
+            applied: &[],
+        };
+        let _ = self.memory.save(&save);
+    }
+}
+
 fn kept(body: Option<&KeptBodyBuf>) -> Keep<'_> {
     body.map_or(Keep::Drop, |body| Keep::Put(body.as_kept()))
 }
@@ -129,14 +173,12 @@ impl Sessions for Store {
     type Error = Refusal;
 
     fn save(&mut self, save: &Save<'_>) -> Result<Saved, Refusal> {
-        self.write(
-            |memory| memory.save(save),
-            |saved, durable| {
-                if matches!(saved, Saved::Stored { .. }) {
-                    durable.saved = Kind::number(save.id);
-                }
-            },
-        )
+        let saved = self.save_here(save);
+        self.saves += 1;
+        if self.is_shared && self.saves.is_multiple_of(50) {
+            self.save_elsewhere(save.provider, save.id);
+        }
+        saved
     }
 
     fn confirm(&mut self, provider: &str, id: &str, revision: u32) -> Result<bool, Refusal> {

@@ -20,6 +20,8 @@ pub struct Tally {
     pub repeated_hand_overs: u64,
     /// Hand-overs that were given up.
     pub dead_letters: u64,
+    /// Verifications whose last revision was given up.
+    pub given_up: u64,
     /// Pulls that were sent.
     pub pulls: u64,
     /// Of these: brought no usable answer.
@@ -30,8 +32,12 @@ pub struct Tally {
     pub polls_without_callbacks: u64,
     /// Token requests that were sent.
     pub token_requests: u64,
-    /// Calls that the provider answered 429 since they were too many: in the first minute after a crash at most.
+    /// Calls that the provider answered 429 since they were too many: somebody else calls from the same address, or we did before a crash.
     pub limited: u64,
+    /// Calls of somebody else from the same address.
+    pub calls_of_others: u64,
+    /// Calls after a restart that the process before would have held back: the doors are not stored.
+    pub forgotten_doors: u64,
     /// The most calls to ShareID and to Shufti in any minute.
     pub busiest_minute: [u64; 2],
     /// Calls to ShareID and to Shufti.
@@ -62,6 +68,8 @@ pub struct Tally {
     pub restored: u64,
     /// Sessions that were brought back by a callback after they had been forgotten.
     pub brought_back: u64,
+    /// Verifications of which the provider answers every pull with 401.
+    pub poisoned: u64,
     /// Sessions that ended since their credentials were refused twice in a row.
     pub refused: u64,
     /// How long it went on, in virtual milliseconds.
@@ -77,7 +85,7 @@ pub struct Tally {
 
 impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
-        let sums: [(&mut u64, u64); 27] = [
+        let sums: [(&mut u64, u64); 31] = [
             (&mut self.verifications, other.verifications),
             (&mut self.up_to_date, other.up_to_date),
             (&mut self.out_of_reach, other.out_of_reach),
@@ -85,12 +93,15 @@ impl Tally {
             (&mut self.revisions, other.revisions),
             (&mut self.repeated_hand_overs, other.repeated_hand_overs),
             (&mut self.dead_letters, other.dead_letters),
+            (&mut self.given_up, other.given_up),
             (&mut self.pulls, other.pulls),
             (&mut self.failed_pulls, other.failed_pulls),
             (&mut self.pulls_to_verdicts, other.pulls_to_verdicts),
             (&mut self.polls_without_callbacks, other.polls_without_callbacks),
             (&mut self.token_requests, other.token_requests),
             (&mut self.limited, other.limited),
+            (&mut self.calls_of_others, other.calls_of_others),
+            (&mut self.forgotten_doors, other.forgotten_doors),
             (&mut self.callbacks, other.callbacks),
             (&mut self.posts, other.posts),
             (&mut self.retries, other.retries),
@@ -103,6 +114,7 @@ impl Tally {
             (&mut self.crashes, other.crashes),
             (&mut self.restored, other.restored),
             (&mut self.brought_back, other.brought_back),
+            (&mut self.poisoned, other.poisoned),
             (&mut self.refused, other.refused),
             (&mut self.digest, 0),
         ];

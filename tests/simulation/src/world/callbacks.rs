@@ -27,6 +27,8 @@ pub(super) struct Incoming {
     pub(super) recording: Option<Recording>,
     is_durable: bool,
     is_answered: bool,
+    /// It was counted as not answered in time.
+    is_overdue: bool,
 }
 
 impl World<'_> {
@@ -153,8 +155,10 @@ impl World<'_> {
                 recording: None,
                 is_durable: false,
                 is_answered: false,
+                is_overdue: false,
             },
         );
+        self.after(ANSWER_WITHIN + 1, Happening::Overdue(id));
         self.perform(id, todo);
         if slow {
             let later = self.random.spread(Span::millis(100), Span::secs(8));
@@ -236,8 +240,18 @@ impl World<'_> {
             Next::Input => {}
             Next::Over if incoming.recording.is_some() || !incoming.rest.is_empty() => {}
             Next::Over => {
+                let is_missing = !incoming.is_answered && !incoming.is_overdue;
                 process.incoming.remove(&id);
+                self.tally.wrongs.late_answers += u64::from(is_missing);
             }
+        }
+    }
+
+    /// The time for an answer is over.
+    pub(super) fn overdue(&mut self, id: u64) {
+        if let Some(incoming) = self.process.as_mut().and_then(|process| process.incoming.get_mut(&id)) {
+            incoming.is_overdue = !incoming.is_answered;
+            self.tally.wrongs.late_answers += u64::from(incoming.is_overdue);
         }
     }
 
@@ -245,16 +259,17 @@ impl World<'_> {
     fn answer(&mut self, id: u64, status: u16) {
         let late = if self.has(Defect::AnswersLate) { 4_000 } else { 0 };
         let now = self.now + late;
+        let never = self.has(Defect::NeverAnswers) && id.is_multiple_of(8);
         let Some(incoming) = self.process.as_mut().and_then(|process| process.incoming.get_mut(&id)) else {
             return;
         };
-        if std::mem::replace(&mut incoming.is_answered, true) {
+        if never || std::mem::replace(&mut incoming.is_answered, true) {
             return;
         }
         let took = now - incoming.began;
-        let Incoming { is_durable, message, sender, answer_lost, .. } = *incoming;
+        let Incoming { is_durable, is_overdue, message, sender, answer_lost, .. } = *incoming;
         self.tally.slowest_answer_ms = self.tally.slowest_answer_ms.max(took);
-        self.tally.wrongs.late_answers += u64::from(took > ANSWER_WITHIN);
+        self.tally.wrongs.late_answers += u64::from(took > ANSWER_WITHIN && !is_overdue);
         match status {
             200 => {
                 self.tally.answered_200 += 1;

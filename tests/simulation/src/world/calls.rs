@@ -3,7 +3,7 @@
 use super::process::{CALL_TIMEOUT, PATHS};
 use super::{Happening, World, on_clock};
 use crate::Defect;
-use crate::provider::{Asks, Fault, LIMITS, MINUTE, Said};
+use crate::provider::{Asks, Fault, Said};
 use crate::story::Kind;
 use idv_core::engine::Call;
 use idv_core::evidence::FaultKind;
@@ -49,8 +49,14 @@ impl World<'_> {
         let place = PATHS.iter().position(|path| request.url.contains(path));
         let Some(kind) = place.and_then(|place| Kind::ALL.get(place)).copied() else { return };
         let number = call.id().and_then(Kind::number);
-        let authorization =
+        let mut authorization =
             request.headers.iter().find(|(name, _)| *name == "authorization").map(|(_, value)| value.clone());
+        if self.has(Defect::KeepsOldTokens)
+            && let Some(first) = self.first_tokens.get_mut(kind as usize)
+            && let Some(bearer) = authorization.take_if(|field| field.starts_with("Bearer "))
+        {
+            authorization = Some(first.get_or_insert(bearer).clone());
+        }
         let began = self.process.as_ref().map_or(0, |process| process.began);
         let until = call.until().since(on_clock(0)) + began;
         let copies = if self.has(Defect::SendsTwice) { 2 } else { 1 };
@@ -102,20 +108,9 @@ impl World<'_> {
             None => self.tally.token_requests += 1,
         }
         let which = usize::from(!kind.is_shareid());
-        let Some(door) = self.process.as_mut().and_then(|process| process.doors.get_mut(which)) else {
-            return;
-        };
-        door.sent.push_back(now);
-        let minute = u64::from(MINUTE.as_millis());
-        while door.sent.front().is_some_and(|at| at + minute < now) {
-            door.sent.pop_front();
-        }
-        let in_a_minute = door.sent.len() as u64;
-        let is_over = LIMITS.get(which).is_some_and(|limit| in_a_minute > u64::from(*limit));
-        wrongs.over_budget += u64::from(is_over);
-        if let Some((since, until)) = door.closed {
-            wrongs.door_ignored += u64::from(asked > since && now < until);
-        }
+        let Some(door) = self.doors.get_mut(which) else { return };
+        let in_a_minute =
+            door.sent((now, asked), which, self.tally.crashes, &mut self.tally.forgotten_doors, wrongs);
         for (place, (busiest, calls)) in
             self.tally.busiest_minute.iter_mut().zip(&mut self.tally.calls).enumerate()
         {
@@ -151,12 +146,23 @@ impl World<'_> {
         };
         let asks =
             match sent.number.and_then(|number| Some((number, self.verifications.get(number as usize)?))) {
+                Some((_, verification)) if verification.is_poisoned => Asks::Poisoned,
                 Some((number, verification)) => {
                     sent.shows = Some(verification.turn);
                     Asks::State(number, verification.truth())
                 }
                 None => Asks::Token,
             };
+        let others = if self.share.faults == 0 {
+            0
+        } else {
+            self.others.get_mut(which).map_or(0, |others| {
+                let apart = 4 * 3_600_000 * 100 / self.share.faults;
+                others.calls(now, which, apart, &mut self.random)
+            })
+        };
+        self.tally.calls_of_others += others;
+        self.providers.others_call(which, others, now);
         let said =
             self.providers.answer(sent.kind, asks, sent.authorization.as_deref(), (now, unix_ms), fault);
         self.tally.limited += u64::from(said.is_limited);
@@ -205,13 +211,12 @@ impl World<'_> {
         if let Some(said) = &said
             && now < until
             && let Some(closed) = said.closes.map(|span| now + span).max(said.closes_until)
-            && let Some(door) = self
-                .process
-                .as_mut()
-                .and_then(|process| process.doors.get_mut(usize::from(!kind.is_shareid())))
+            && let Some(door) = self.doors.get_mut(usize::from(!kind.is_shareid()))
         {
-            let later = door.closed.map_or(0, |(_, until)| until);
-            door.closed = Some((now, closed.max(later)));
+            door.close(now, closed, self.tally.crashes);
+        }
+        if self.has(Defect::RetriesCalls) && !said.as_ref().is_some_and(|said| said.is_clean) {
+            self.check_sent(kind, number, now + 1 + CALL_TIMEOUT);
         }
         let result: Result<Received, Failure> = match said {
             Some(said) => Ok(said.answer),

@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod calls;
+mod doors;
 mod process;
 
 use crate::ledger::Verification;
@@ -13,6 +14,7 @@ use crate::store::{Mood, Store};
 use crate::story::{Kind, announcement, invent};
 use crate::tally::Tally;
 use crate::{Defect, Share};
+use doors::{Door, Others};
 use idv_core::engine::{Moment, Task};
 use idv_core::store::SavedSession;
 use idv_core::time::{Instant, Span};
@@ -52,6 +54,8 @@ enum Happening {
     Posted { sender: u64, attempt: u8, status: Option<u16> },
     /// A reception's timer.
     Reception(u64),
+    /// A callback is to have been answered by now.
+    Overdue(u64),
     /// The rest of a body.
     Body(u64),
     /// The store comes to a record.
@@ -132,6 +136,11 @@ pub(crate) struct World<'a> {
     unsaved: BTreeSet<u32>,
     providers: Providers,
     down: [Outage; 2],
+    /// What the providers said of their limits: the client forgets it when it dies, and they do not.
+    doors: [Door; 2],
+    others: [Others; 2],
+    /// For [`Defect::KeepsOldTokens`].
+    first_tokens: [Option<String>; 4],
     senders: BTreeMap<u64, Sender>,
     store: Store,
     stall: Outage,
@@ -160,6 +169,9 @@ impl<'a> World<'a> {
             unsaved: BTreeSet::new(),
             providers: Providers::new(),
             down: [Outage::default(); 2],
+            doors: [Door::default(), Door::default()],
+            others: [Others::default(), Others::default()],
+            first_tokens: [const { None }; 4],
             senders: BTreeMap::new(),
             store: Store::new(),
             stall: Outage::default(),
@@ -218,7 +230,9 @@ impl<'a> World<'a> {
             self.tally.wrongs.never_ended += u64::from(verification.end.is_none());
             let is_up_to_date = verification.is_up_to_date();
             self.tally.up_to_date += u64::from(is_up_to_date);
-            self.tally.out_of_reach += u64::from(!is_up_to_date && !is_lost);
+            let is_given_up = verification.is_given_up();
+            self.tally.given_up += u64::from(!is_up_to_date && is_given_up);
+            self.tally.out_of_reach += u64::from(!is_up_to_date && !is_lost && !is_given_up);
         }
         self.note_result();
         self.tally
@@ -300,6 +314,7 @@ impl<'a> World<'a> {
                 self.posted(sender, attempt, status);
             }
             Happening::Reception(id) => self.tick_reception(id),
+            Happening::Overdue(id) => self.overdue(id),
             Happening::Body(id) => self.rest_of_body(id),
             Happening::Commit(id, mood) => {
                 self.note(15, id);
@@ -342,7 +357,14 @@ impl<'a> World<'a> {
         if let Some(next) = turns.get(1) {
             self.at(next.at, Happening::Turn(number));
         }
-        self.verifications.push(Verification::new(kind, turns));
+        let mut verification = Verification::new(kind, turns);
+        verification.is_poisoned = self.goes_wrong_rarely(20);
+        // The first revision, or all.
+        if self.goes_wrong_rarely(10) {
+            verification.refuses = if self.random.happens(500) { 1 } else { u32::MAX };
+        }
+        self.tally.poisoned += u64::from(verification.is_poisoned);
+        self.verifications.push(verification);
         self.done.fetch_add(1, Ordering::Relaxed);
         let opens = self.random.between(50, 3_000);
         self.after(opens, Happening::Open(number));

@@ -18,7 +18,7 @@ use idv_core::session::{End, EvidencePolicy};
 use idv_core::shareid::{self, Flow};
 use idv_core::shufti::{self, AuthMode};
 use idv_core::time::Span;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// The most steps of the engine at one moment: more is a loop.
 const MOST_TURNS: u32 = 100_000;
@@ -29,14 +29,8 @@ pub(super) const CALL_TIMEOUT: u64 = 10_000;
 /// Where each kind of account pulls.
 pub(super) const PATHS: [&str; 4] = ["/flow/onboarding/", "/flow/authenticate/", "/eu/", "/us/"];
 
-/// A provider's limit as the client has to keep it.
-#[derive(Default)]
-pub(super) struct Door {
-    /// When the calls of the last minute were sent.
-    pub(super) sent: VecDeque<u64>,
-    /// No call before this, if it was asked for after that.
-    pub(super) closed: Option<(u64, u64)>,
-}
+/// How many calls to ShareID and to Shufti may come back to back.
+pub(super) const BURSTS: [u32; 2] = [20, 4];
 
 /// See the module.
 pub(super) struct Process {
@@ -44,7 +38,6 @@ pub(super) struct Process {
     accounts: Vec<(AccountId, Endpoint)>,
     pub(super) began: u64,
     wake: Option<u64>,
-    pub(super) doors: [Door; 2],
     pub(super) calls: BTreeMap<u64, Sent>,
     /// With when it was asked for, in the order of all happenings.
     stores: BTreeMap<u64, (StoreTask, Mood, u64)>,
@@ -64,11 +57,11 @@ impl Process {
 }
 
 fn rules(contract: Rules, kind: Kind) -> Rules {
-    let (door, burst, watch) = if kind.is_shareid() {
+    let (door, watch) = if kind.is_shareid() {
         // Longer than the retries of its callbacks.
-        (0, 20, Span::hours(26))
+        (0, Span::hours(26))
     } else {
-        (1, 4, Span::hours(3))
+        (1, Span::hours(3))
     };
     Rules {
         cadence: CADENCE,
@@ -76,7 +69,7 @@ fn rules(contract: Rules, kind: Kind) -> Rules {
         interval: Span::mins(1),
         calls: LIMITS.get(door).copied().unwrap_or(1),
         window: MINUTE,
-        burst,
+        burst: BURSTS.get(door).copied().unwrap_or(1),
         evidence: match kind {
             Kind::Trusting => EvidencePolicy::TrustSigned,
             Kind::Onboarding | Kind::Authenticate | Kind::Confirming => EvidencePolicy::ConfirmByPull,
@@ -110,6 +103,7 @@ fn account(kind: Kind) -> Option<Account> {
 impl World<'_> {
     /// A process starts, from what the store holds.
     pub(super) fn start(&mut self) {
+        self.store.is_shared = self.has(Defect::SharesSessions);
         let fleet = FleetPolicy { tombstones: 500, ..FleetPolicy::default() };
         let mut engine = Engine::new(Policy { fleet, ..Policy::default() });
         let accounts = Kind::ALL.into_iter().filter_map(account).map(|account| {
@@ -122,13 +116,17 @@ impl World<'_> {
             accounts,
             began: self.now,
             wake: Some(self.now),
-            doors: [Door::default(), Door::default()],
             calls: BTreeMap::new(),
             stores: BTreeMap::new(),
             hand_overs: BTreeMap::new(),
             incoming: BTreeMap::new(),
             openings: BTreeMap::new(),
         });
+        if self.tally.crashes > 0 {
+            for door in &mut self.doors {
+                door.restart(self.now);
+            }
+        }
         let moment = self.moment();
         let (Some(process), todo) = (&mut self.process, &mut self.todo) else { return };
         self.store.mood = Mood::Willing;
@@ -190,7 +188,7 @@ impl World<'_> {
         let _ = self.store.take_durable();
         for (_, hand_over) in process.hand_overs {
             // The application may have taken it, and nobody knows.
-            if self.random.happens(500) {
+            if self.random.happens(500) && !self.refuses(&hand_over) {
                 self.give(&hand_over, true);
             }
         }
@@ -245,7 +243,9 @@ impl World<'_> {
                 Wake::Input => None,
             };
             if todo.is_empty() {
-                process.wake = at.map(|at| at.max(self.now));
+                process.wake = at
+                    .map(|at| at.max(self.now))
+                    .filter(|_| self.share.defect != Some(Defect::ForgetsTimers));
                 // A driver that is late.
                 if self.goes_wrong_rarely(4) {
                     let late = self.random.between(1, 500);
@@ -379,8 +379,17 @@ impl World<'_> {
         if self.has(Defect::DropsHandOvers) && self.random.happens(100) {
             return self.complete(hand_over.taken());
         }
-        let takes = !self.goes_wrong_rarely(3);
+        let takes = !self.goes_wrong_rarely(3) && !self.refuses(&hand_over);
         self.give(&hand_over, takes);
+        if self.has(Defect::MisnumbersHandOvers)
+            && self.random.happens(100)
+            && let Some(number) = Kind::number(hand_over.key().1)
+            && let Some(verification) = self.verifications.get_mut(number as usize)
+        {
+            let (verdict, revision) = (hand_over.verdict(), hand_over.revision());
+            let next = revision.number.saturating_add(1);
+            verification.given(verdict, next, &revision.body, true, &mut self.tally.wrongs);
+        }
         if self.has(Defect::RepeatsHandOvers) {
             let number = Kind::number(hand_over.key().1);
             let confirmed = number
@@ -399,6 +408,13 @@ impl World<'_> {
         let completion =
             if takes { hand_over.taken() } else { hand_over.not_taken("the application is busy".to_owned()) };
         self.complete(completion);
+    }
+
+    /// Whether the application will never take it.
+    fn refuses(&self, hand_over: &HandOver) -> bool {
+        let (_, id, revision) = hand_over.key();
+        let number = Kind::number(id).and_then(|number| self.verifications.get(number as usize));
+        number.is_some_and(|verification| revision <= verification.refuses)
     }
 
     /// The application is given a revision.
