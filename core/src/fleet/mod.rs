@@ -11,9 +11,10 @@
 //! longest wait goes first; audits go last, though one has its turn after fifteen other grants; a token request goes before the pulls,
 //! since others wait for it, but never twice in a row while a pull could be sent (R13).
 //!
-//! What a door knows (its budget, and how long a 429 closes it) is not stored. A process that starts anew finds its doors open; if the
-//! provider's limit still holds it answers 429 again, and from that answer on the door is closed as before (G7). A restart costs at most
-//! one burst, spread by jitter, and the budget itself is below the provider's limit.
+//! What a door knows (its budget, and how long a 429 closes it) is not stored: a process that starts anew finds its doors open. What a
+//! restart costs is bounded (G7): a window in which processes died one after the other holds at most the budget's calls and one burst more
+//! for each death; and a door that the provider still keeps closed is called, within the budget, until the new process has its first 429
+//! from it, and from that answer on it is closed as before.
 //!
 //! The fleet is not a [`Machine`]: its output is unbounded, so it takes a sink, and [`Fleet::run`] takes a bound on its work and answers
 //! [`Wake::More`] when there is more. It performs nothing itself. Actions of one session reach the sink in order, and

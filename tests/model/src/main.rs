@@ -15,12 +15,20 @@ bugs are caught.
 usage: prove [--small] [--world NAME]... [--mutant NAME]... [--json] [--diagram] [--test] [--pin]
 
   --small        only the worlds that are searched with every change of the code
-  --world NAME   only this world
+  --world NAME   only this world, and no deliberate bug
   --mutant NAME  only this deliberate bug, with the way to its discovery
   --diagram      draw the way as a Mermaid sequence diagram
   --test         write the way as a test
   --pin          write down how many states these worlds have, for later runs to compare
-  --json         print one JSON object instead of the tables
+  --json         print one JSON object instead of the tables, with each way as text, diagram and test
+  --help         print this
+
+An unknown name is answered with those that there are.
+
+exit code: 0 if every law holds in every state, every world has as many states as were written down, and every deliberate bug
+           breaks the law that it was made to break; 1 if not; 2 if an option is wrong
+
+Measured: --small takes about a minute of processor time and 200 MB, everything some 15 minutes and 2.5 GB, a single bug a second.
 ";
 
 #[derive(Default)]
@@ -30,6 +38,7 @@ struct Options {
     diagram: bool,
     test: bool,
     pin: bool,
+    help: bool,
     worlds: Vec<String>,
     mutants: Vec<String>,
 }
@@ -44,6 +53,7 @@ impl Options {
                 "--json" => options.json = true,
                 "--diagram" => options.diagram = true,
                 "--pin" => options.pin = true,
+                "--help" | "-h" => options.help = true,
                 "--test" => options.test = true,
                 "--world" => options.worlds.push(name()?),
                 "--mutant" => options.mutants.push(name()?),
@@ -95,11 +105,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.help {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     quiet_searches();
     let show = |found: &table::Way| {
-        if !options.json {
-            println!("\n{}", found.sequence);
+        // The object says it all.
+        if options.json {
+            return;
         }
+        println!("\n{}", found.sequence);
         if options.diagram {
             println!("{}", found.mermaid);
         }
@@ -143,7 +159,7 @@ fn main() -> ExitCode {
         eprintln!("{}: {error}", worlds::STATES_FILE);
         return ExitCode::FAILURE;
     }
-    let mut wrong: Vec<String> = worlds.iter().filter_map(WorldRow::wrong).collect();
+    let mut wrong: Vec<String> = worlds.iter().filter_map(|row| row.wrong(options.pin)).collect();
     wrong.extend(mutants.iter().filter_map(MutantRow::wrong));
     if options.worlds.is_empty() && options.mutants.is_empty() {
         wrong.extend(table::unseen(&worlds));

@@ -48,6 +48,8 @@ pub enum Callbacks {
     None,
     /// Signed, saying what the truth is.
     Signed,
+    /// The same, and each is lost on its way, unless an attacker replays it.
+    Lost,
     /// Signed, saying only that something changed.
     Signals,
     /// Unsigned.

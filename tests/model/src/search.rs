@@ -56,6 +56,11 @@ pub struct Searched<S> {
 }
 
 impl<S: Scene> Searched<S> {
+    /// The world.
+    pub(crate) const fn scene(&self) -> &S {
+        &self.scene
+    }
+
     fn is_first_breach(&self, law: Law, state: &S::State) -> bool {
         let broken = S::broken(state).is_some_and(|breach| breach.law == law);
         broken && !self.found.swap(true, Ordering::Relaxed)

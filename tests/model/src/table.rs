@@ -65,19 +65,24 @@ impl WorldRow {
         let verdict = if self.found.way.is_some() { "BROKEN" } else { "holds" };
         let (name, about) = (self.name, self.about);
         println!(
-            "{name:<16} {states:>10} {ways:>11} {depth:>5} {:>8.1} s  {verdict:<6}  {about}",
+            "{name:<30} {states:>10} {ways:>11} {depth:>5} {:>8.1} s  {verdict:<6}  {about}",
             took.as_secs_f32()
         );
     }
 
-    pub(crate) fn wrong(&self) -> Option<String> {
+    /// What is wrong with it; a number of states is not, where it is being written down.
+    pub(crate) fn wrong(&self, pin: bool) -> Option<String> {
         let name = self.name;
         if let Some(way) = &self.found.way {
             return Some(format!("{name}: {} is broken: {}", way.law, way.what));
         }
-        let expected = self.expected.filter(|expected| *expected != self.found.states)?;
+        if pin || self.expected == Some(self.found.states) {
+            return None;
+        }
+        let expected =
+            self.expected.map_or("no number that was written down".into(), |states| states.to_string());
         Some(format!(
-            "{name}: {} states instead of {expected}: if the change is meant, run `prove --world {name:?} --pin` and commit tests/model/states.txt",
+            "{name}: {} states instead of {expected}: if that is meant, run `prove --world {name:?} --pin` and commit tests/model/states.txt",
             self.found.states
         ))
     }
@@ -87,28 +92,38 @@ pub(crate) struct MutantRow {
     name: &'static str,
     says: &'static str,
     world: &'static str,
+    place: &'static str,
+    law: Law,
     pub(crate) found: Result,
 }
 
 impl MutantRow {
     pub(crate) fn new(hunt: &Hunt, found: Result) -> Self {
-        Self { name: hunt.mutant, says: hunt.says(), world: hunt.world, found }
+        let Hunt { mutant, world, law, .. } = *hunt;
+        Self { name: mutant, says: hunt.says(), world, place: hunt.place(), law, found }
     }
 
     pub(crate) fn print(&self) {
-        let Self { name, says, world, found } = self;
+        let Self { name, says, world, place, found, .. } = self;
         let (law, moves) = found.way.as_ref().map_or(("NOT CAUGHT", 0), |way| (way.law, way.moves));
-        println!("{name:<30} {law:<28} {moves:>5} {:>9}  {world:<8}  {says}", found.states);
+        println!("{name:<31} {place} {law:<28} {moves:>5} {:>9}  {world:<17}  {says}", found.states);
     }
 
+    /// It must break the law that it was made to break: a bug that is found by something else, a panic among it, does not show that this law bites.
     pub(crate) fn wrong(&self) -> Option<String> {
-        let survived = self.found.way.is_none();
-        survived.then(|| format!("mutant {}: not caught in world {}", self.name, self.world))
+        let Self { name, world, law, .. } = self;
+        let Some(way) = &self.found.way else {
+            return Some(format!("mutant {name}: not caught in world {world}"));
+        };
+        let other = way.law != law.name();
+        other.then(|| {
+            format!("mutant {name}: breaks {} in world {world} ({}), not {}", way.law, way.what, law.name())
+        })
     }
 }
 
 pub(crate) fn worlds_head() {
-    println!("{:<16} {:>10} {:>11} {:>5} {:>10}", "world", "states", "ways", "depth", "time");
+    println!("{:<30} {:>10} {:>11} {:>5} {:>10}", "world", "states", "ways", "depth", "time");
 }
 
 pub(crate) fn laws(worlds: &[WorldRow]) {
@@ -152,13 +167,17 @@ pub(crate) fn unseen(worlds: &[WorldRow]) -> Vec<String> {
 }
 
 pub(crate) fn mutants_head() {
-    println!("\n{:<30} {:<28} {:>5} {:>9}  world", "mutant", "caught by", "moves", "states");
+    println!("\n{:<31} {:<4} {:<28} {:>5} {:>9}  world", "mutant", "in", "caught by", "moves", "states");
 }
 
 pub(crate) fn summary(worlds: &[WorldRow], mutants: &[MutantRow], wrong: &[String]) {
     let states: usize = worlds.iter().map(|row| row.found.states).sum();
-    let caught = mutants.iter().filter(|row| row.found.way.is_some()).count();
-    println!("\n{states} states in {} worlds; {caught} of {} mutants caught", worlds.len(), mutants.len());
+    let caught = mutants.iter().filter(|row| row.wrong().is_none()).count();
+    println!(
+        "\n{states} states in {} worlds; {caught} of {} mutants caught by their law",
+        worlds.len(),
+        mutants.len()
+    );
     for wrong in wrong {
         println!("wrong: {wrong}");
     }
@@ -187,10 +206,59 @@ pub(crate) fn json(worlds: &[WorldRow], mutants: &[MutantRow], wrong: &[String])
         .iter()
         .map(|row| {
             json!({
-                "mutant": row.name, "says": row.says, "world": row.world, "states": row.found.states,
-                "caught": way(&row.found),
+                "mutant": row.name, "says": row.says, "world": row.world, "in": row.place, "law": row.law.name(),
+                "states": row.found.states, "caught": way(&row.found),
             })
         })
         .collect();
     json!({ "worlds": worlds, "mutants": mutants, "wrong": wrong })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(way: Option<(&'static str, &'static str)>) -> Result {
+        let way = way.map(|(law, what)| Way {
+            law,
+            what,
+            moves: 1,
+            sequence: String::new(),
+            mermaid: String::new(),
+            test: String::new(),
+        });
+        Result { states: 7, ways: 7, depth: 1, took: Duration::ZERO, witnessed: Vec::new(), way }
+    }
+
+    #[test]
+    fn a_mutant_counts_as_caught_only_by_its_own_law() {
+        for hunt in crate::hunt::HUNTS {
+            let wrong = |way| MutantRow::new(hunt, found(way)).wrong();
+            assert_eq!(wrong(Some((hunt.law.name(), "what it was made to break"))), None);
+            for law in Law::ALL.into_iter().filter(|law| *law != hunt.law) {
+                assert!(wrong(Some((law.name(), "something else"))).is_some(), "{} by {law:?}", hunt.mutant);
+            }
+            assert!(wrong(None).is_some(), "{} survives", hunt.mutant);
+            assert_ne!(hunt.law, Law::Machine, "{}: a panic breaks that law too", hunt.mutant);
+        }
+    }
+
+    #[test]
+    fn a_world_holds_only_with_the_number_of_states_that_was_written_down() {
+        let world = worlds::small().swap_remove(0);
+        let wrong =
+            |expected, way, pin| WorldRow { expected, ..WorldRow::new(&world, found(way)) }.wrong(pin);
+        assert_eq!(wrong(Some(7), None, false), None);
+        assert!(wrong(Some(8), None, false).is_some(), "another number");
+        assert!(wrong(None, None, false).is_some(), "no number");
+        assert_eq!(wrong(None, None, true), None, "it is written down now");
+        assert!(wrong(Some(7), Some(("a law", "something")), true).is_some(), "a broken law");
+    }
+
+    #[test]
+    fn every_world_has_its_number_of_states_written_down() {
+        for world in worlds::small().into_iter().chain(worlds::large()) {
+            assert!(world.states().is_some(), "run `prove --world {:?} --pin`", world.name());
+        }
+    }
 }

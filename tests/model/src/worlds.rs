@@ -23,6 +23,7 @@ fn states(name: &str) -> Option<usize> {
 fn small_sessions() -> Vec<Rules> {
     let one = Limits { changes: 1, pulls: 1, ..Limits::NONE };
     let quiet = |rules: Rules| Rules { callbacks: Callbacks::None, ..rules };
+    let lost = |rules: Rules| Rules { callbacks: Callbacks::Lost, ..rules };
     let world = |name, about, limits| Rules::new(name, about, Times::SHORT, limits);
     vec![
         Rules { changes: everything, ..world("verdicts", "every verdict", one) },
@@ -44,6 +45,21 @@ fn small_sessions() -> Vec<Rules> {
         world("failure", "two of pull, commit, answer and hand-over fail", Limits { failures: 2, ..one }),
         world("crash", "a failure and a crash", Limits { failures: 1, crashes: 1, ..one }),
         world("attack", "a replayed or forged callback", Limits { attacks: 1, ..one }),
+        lost(world(
+            "replay",
+            "accepted, then declined; callbacks come from an attacker alone, those about the past too",
+            Limits { changes: 2, pulls: 2, attacks: 1, ..Limits::NONE },
+        )),
+        lost(world(
+            "replay and crash",
+            "the same with a crash at any moment",
+            Limits { changes: 2, attacks: 1, crashes: 1, ..one },
+        )),
+        lost(world(
+            "replay and failure",
+            "the same with a failure",
+            Limits { changes: 2, attacks: 1, failures: 1, ..one },
+        )),
         world("mistake", "the host errs, or decides", Limits { mistakes: 1, ..one }),
         quiet(world(
             "careless",
@@ -51,6 +67,7 @@ fn small_sessions() -> Vec<Rules> {
             Limits { changes: 2, pulls: 2, mistakes: 2, ..Limits::NONE },
         )),
         world("late", "the host wakes the session late", Limits { lateness: 1, pulls: 2, ..one }),
+        world("very late", "by more than the grace", Limits { lateness: 9, ..one }),
         quiet(world(
             "stubborn",
             "no callbacks; answers are told twice, pulls refused, the mind changed twice",
@@ -87,15 +104,38 @@ fn large_sessions() -> Vec<Rules> {
         evidence,
         ..world(name, "accepted, then declined; a crash at any moment", Limits { crashes: 1, ..two })
     };
-    let one = Limits { pulls: 1, ..Limits::NONE };
+    let one = Limits { changes: 1, pulls: 1, ..Limits::NONE };
     vec![
         world("back again", "accepted, declined, accepted", Limits { changes: 3, ..one }),
         Rules {
             changes: everything,
             ..world("verdicts twice", "every verdict, and every one after it", Limits { changes: 2, ..one })
         },
+        Rules {
+            callbacks: Callbacks::Lost,
+            ..world(
+                "replays",
+                "accepted, then declined; two callbacks, those about the past too, from an attacker alone",
+                Limits { attacks: 2, ..two },
+            )
+        },
         crash("flip and crash, confirm by pull", &[EvidencePolicy::ConfirmByPull]),
         crash("flip and crash, trust signed", &[EvidencePolicy::TrustSigned]),
+        world(
+            "flip and attack",
+            "accepted, then declined; a replayed or forged callback",
+            Limits { changes: 2, attacks: 1, ..one },
+        ),
+        world(
+            "attack and crash",
+            "a replayed or forged callback, and a crash at any moment",
+            Limits { attacks: 1, crashes: 1, ..one },
+        ),
+        world(
+            "attack and failure",
+            "a replayed or forged callback, and a failure",
+            Limits { attacks: 1, failures: 1, ..one },
+        ),
     ]
 }
 
@@ -270,6 +310,14 @@ fn small_fleets() -> Vec<fleet::Rules> {
         )
         .narrow(2),
         world(
+            "restart and limit",
+            "two accounts and somebody else behind a narrow door that a restart forgets; 429",
+            OTHERS,
+            vec![basic(), basic()],
+            Limits { failures: 1, slowness: 1, strangers: 1, crashes: 1, ..one },
+        )
+        .narrow(2),
+        world(
             "two tokens",
             "two tokens behind a narrow door; credentials are replaced",
             OTHERS,
@@ -294,12 +342,26 @@ fn small_fleets() -> Vec<fleet::Rules> {
 fn large_fleets() -> Vec<fleet::Rules> {
     use crate::fleet::{Case, Limits, Rules, of, reusable};
     const TWO: &[Case] = &[of(0), of(0)];
-    vec![Rules::new(
-        "token in trouble",
-        "two share a token; calls fail and are slow",
-        TWO,
-        vec![reusable()],
-        16,
-        Limits { verdicts: 1, failures: 2, slowness: 2, ..Limits::NONE },
-    )]
+    const OTHERS: &[Case] = &[of(0), of(1)];
+    let basic = token::Policy::not_needed;
+    let one = Limits { verdicts: 1, ..Limits::NONE };
+    vec![
+        Rules::new(
+            "token in trouble",
+            "two share a token; calls fail and are slow",
+            TWO,
+            vec![reusable()],
+            16,
+            Limits { failures: 2, slowness: 2, ..one },
+        ),
+        Rules::new(
+            "restarts and limit",
+            "two accounts behind a narrow door that two restarts forget; 429",
+            OTHERS,
+            vec![basic(), basic()],
+            16,
+            Limits { failures: 1, slowness: 2, crashes: 2, ..one },
+        )
+        .narrow(2),
+    ]
 }

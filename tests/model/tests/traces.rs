@@ -1,4 +1,4 @@
-//! Ways on which something was broken once, gone again. What `prove --test` writes stands here as it was written.
+//! Ways on which something was broken once, or could be, gone again. What `prove --test` writes stands here as it was written.
 
 use idv_model::search::{Scene, replay};
 use idv_model::worlds;
@@ -27,6 +27,33 @@ fn r10_records_drive_in_crash() {
             (Commit(0), DiesBeforeSave),
         ],
     );
+}
+
+/// The application knows both verdicts; then the genuine callback about the first one comes again, is recorded, and leads to a pull.
+#[test]
+fn g3_g4_a_superseded_truth_is_replayed_and_changes_nothing() {
+    use idv_model::names::session::*;
+    for evidence in ["ConfirmByPull", "TrustSigned"] {
+        holds(
+            worlds::session("replay"),
+            evidence,
+            &[
+                (Change(Accepted), Lives),
+                (Grant, Lives),
+                (Answer(1, 1), Lives),
+                (HandedOver(1), Lives),
+                (Change(Declined), Lives),
+                (Attack(Replay(1)), Lives),
+                (Commit(1), Lives),
+                (Elapse, Lives),
+                (Elapse, Lives),
+                (Tick, Lives),
+                (Grant, Lives),
+                (Answer(2, 2), Lives),
+                (HandedOver(2), Lives),
+            ],
+        );
+    }
 }
 
 // Of deliberate bugs, as they were printed.

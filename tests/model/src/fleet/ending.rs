@@ -24,7 +24,7 @@ impl World {
         run.tell(Who::Application, Who::Session, || "from here on, all goes well".into());
         self.left = Limits::NONE;
         self.runs(run);
-        let soon = NOW.after(run.rules.soon());
+        let soon = NOW.after(run.rules.soon(self.gate.is_known()));
         let grace = run.rules.session.poller.grace();
         let waits = |world: &Self, case: u8| world.session(case).is_some_and(|session| session.is_open());
         let owed: Vec<bool> = (0..self.cases.len() as u8)

@@ -21,7 +21,7 @@ impl World {
             self.about(rules, nth, out);
             for call in &case.calls {
                 out.push(Move::Answer(nth, call.op));
-                if left.failures > 0 && !call.rejected {
+                if left.failures > 0 && !call.rejected && !call.limited {
                     let troubles = [Trouble::NoAnswer, Trouble::Limited, Trouble::TooMany, Trouble::Refused];
                     out.extend(troubles.map(|trouble| Move::Fail(nth, call.op, trouble)));
                 }
@@ -30,7 +30,7 @@ impl World {
         for (nth, bearer) in (0_u8..).zip(&self.bearers) {
             for request in &bearer.requests {
                 out.push(Move::Issue(nth, request.op));
-                if left.failures > 0 {
+                if left.failures > 0 && !request.limited {
                     let troubles = [Trouble::NoAnswer, Trouble::Limited, Trouble::Refused];
                     out.extend(troubles.map(|trouble| Move::Withhold(nth, request.op, trouble)));
                 }

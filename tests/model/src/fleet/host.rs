@@ -145,7 +145,7 @@ impl World {
             _ => format!("pull {op} of {} with token {generation}", id(case)),
         });
         let admitted = self.carries(run, account, generation);
-        self.pull_passes(run, waiting, case);
+        let limited = self.pull_passes(run, waiting, case);
         let (patience, here) = (run.rules.session.poller.patience(), &self.cases[usize::from(case)]);
         let (alone, polite) = (here.awaited().is_none(), NOW >= here.polite_from);
         let newer = match here.refused.flatten() {
@@ -160,7 +160,7 @@ impl World {
         let until = NOW.after(patience);
         let rejected = !admitted || run.rules.cases[usize::from(case)].poisoned;
         let generation = generation as u8;
-        self.cases[usize::from(case)].calls.push(Call { op, generation, until, rejected });
+        self.cases[usize::from(case)].calls.push(Call { op, generation, until, rejected, limited });
     }
 
     fn hands_over(&mut self, run: &mut Run<'_>, case: u8, revision: Revision) {
@@ -265,7 +265,12 @@ impl World {
         let nth = here.calls.iter().position(|call| call.op == op)?;
         let call = here.calls.remove(nth);
         let (awaited, accepted) = (NOW < call.until && !here.over, here.accepted);
-        let trouble = trouble.or(call.rejected.then_some(Trouble::Refused));
+        let certain = match (call.limited, call.rejected) {
+            (true, _) => Some(Trouble::Limited),
+            (false, true) => Some(Trouble::Refused),
+            (false, false) => None,
+        };
+        let trouble = trouble.or(certain);
         let outcome = match trouble {
             Some(Trouble::Refused) => Outcome::Refused,
             Some(trouble) => Outcome::Failed(fault(trouble)),
@@ -327,6 +332,8 @@ impl World {
 
     /// Token request `op` of this account is over.
     pub(super) fn token(&mut self, run: &mut Run<'_>, (account, op): (u8, u8), trouble: Option<Trouble>) {
+        let limited = self.bearers[usize::from(account)].is_limited(op);
+        let trouble = trouble.or(limited.then_some(Trouble::Limited));
         run.tell(Who::Provider, Who::Session, || match trouble {
             Some(trouble) => format!("no token {op} for account {account}: {trouble:?}"),
             None => format!("token {op} for account {account}"),
@@ -391,13 +398,13 @@ impl World {
         });
     }
 
-    /// Our process dies, and another one takes over what the store holds. What is known of the door dies with it.
+    /// Our process dies, and another one takes over what the store holds. What it knew of the door dies with it; the provider forgets nothing.
     pub(super) fn crashes(&mut self, run: &mut Run<'_>) {
         self.left.crashes -= 1;
         run.tell(Who::Store, Who::Session, || "the process dies; another one restores the sessions".into());
         let before = self.fleet.clone();
         (self.fleet, self.door, self.accounts) = build(run.rules);
-        self.gate = super::door::Gate::new();
+        self.gate.is_forgotten();
         self.queue.clear();
         self.early.clear();
         for bearer in &mut self.bearers {

@@ -7,11 +7,11 @@ pub enum Move {
     Elapse,
     /// A millisecond passes, and the host does not wake the fleet although it should.
     Oversleep,
-    /// This pull is answered with the truth: in time or late.
+    /// This pull is answered with the truth, or 429 if it came to a closed door: in time or late.
     Answer(u8, u8),
     /// This pull comes to nothing but this.
     Fail(u8, u8, Trouble),
-    /// This request is answered with a token: in time or late.
+    /// This request is answered with a token, or 429 if it came to a closed door: in time or late.
     Issue(u8, u8),
     /// This request comes to nothing but this.
     Withhold(u8, u8, Trouble),

@@ -76,6 +76,8 @@ pub struct Rules {
     pub(crate) door: DoorPolicy,
     /// What the door's budget allows: so many calls in every closed window of this length.
     pub(crate) allowed: (u32, Span),
+    /// So many of them back to back.
+    pub(crate) burst: u32,
     pub(crate) fleet: FleetPolicy,
     /// Which callbacks come.
     pub words: &'static [Word],
@@ -152,6 +154,7 @@ impl Rules {
                 after_refusal: AFTER_REFUSAL,
             },
             allowed: (8, Span::millis(2)),
+            burst: 6,
             fleet: FleetPolicy { sessions: 4, tombstones: 4, unknown },
             words: &[Word::Claimed],
             audits: false,
@@ -165,7 +168,7 @@ impl Rules {
     pub fn narrow(self, interval: u32) -> Self {
         let window = Span::millis(interval);
         let budget = budget::Policy::per_window(2, window, 1).expect("a budget");
-        Self { door: DoorPolicy { budget, ..self.door }, allowed: (2, window), ..self }
+        Self { door: DoorPolicy { budget, ..self.door }, allowed: (2, window), burst: 1, ..self }
     }
 
     /// The same with a bug of the host.
@@ -179,12 +182,14 @@ impl Rules {
     }
 
     /// Where nothing goes wrong any more, a session that is open is pulled within this time: a `Retry-After` that was heard, a renewal that
-    /// waits for its time, the routine wait, and then everybody's pull, and a token for it, one call at a time.
-    pub(super) fn soon(&self) -> Span {
+    /// waits for its time, the routine wait, and then everybody's pull, and a token for it, one call at a time. A process that does not know
+    /// that the door is closed must hear of it first.
+    pub(super) fn soon(&self, knows_the_door: bool) -> Span {
         let bare = self.tokens.iter().all(|token| token.mode() == token::Mode::NotNeeded);
         let calls = self.cases.len() as u32 * if bare { 1 } else { 2 };
         let wait = if bare { RETRY_AFTER } else { RETRY_AFTER.plus(RENEWAL_GAP) };
-        wait.plus(INTERVAL).plus(self.door.budget.interval().times(calls))
+        let soon = wait.plus(INTERVAL).plus(self.door.budget.interval().times(calls));
+        if knows_the_door { soon } else { soon.plus(RETRY_AFTER) }
     }
 }
 

@@ -42,8 +42,12 @@ impl Scene for Rules {
                 && world.cases.iter().any(|case| case.told > 0)
         }),
         ("the door is closed while two wait", |_, world| {
-            world.gate.closed_until > super::NOW && world.queue.len() > 1
+            world.gate.told_until > super::NOW && world.queue.len() > 1
         }),
+        ("a new process calls at a closed door", |_, world| {
+            world.cases.iter().any(|case| case.calls.iter().any(|call| call.limited))
+        }),
+        ("a restart costs a burst", |searched, world| world.gate.is_crowded(searched.scene())),
         ("a callback that nobody knows is kept", |_, world| !world.early.is_empty()),
     ];
 

@@ -36,6 +36,8 @@ pub(super) struct Request {
     until: Instant,
     /// The credentials that it was sent with still count.
     counts: bool,
+    /// It came while the provider wanted silence: 429.
+    pub(super) limited: bool,
 }
 
 /// A token that is here.
@@ -70,6 +72,11 @@ impl Bearer {
         self.requests.iter().copied().find(|request| NOW < request.until)
     }
 
+    /// This request is answered 429.
+    pub(super) fn is_limited(&self, op: u8) -> bool {
+        self.requests.iter().any(|request| request.op == op && request.limited)
+    }
+
     pub(super) fn elapses(&mut self, back: impl Fn(Instant) -> Instant) {
         for request in &mut self.requests {
             (request.sent, request.until) = (back(request.sent), back(request.until));
@@ -102,7 +109,9 @@ impl World {
             let here = self.bearers[usize::from(account)].held.map_or(0, |held| u32::from(held.generation));
             let (law, what) = match believed {
                 Some(generation) if generation != here => {
-                    (Law::R11, "a token that this process does not have is usable")
+                    let restarted = self.left.crashes < run.rules.limits.crashes;
+                    let law = if restarted { Law::R11 } else { Law::R14 };
+                    (law, "a token that this process does not have is usable")
                 }
                 Some(_) => (Law::G7, "a token is usable past its time, after its 401, or once too often"),
                 None => (Law::R14, "a good token is not used"),
@@ -121,7 +130,7 @@ impl World {
     ) {
         let op = u8::try_from(op).unwrap_or(u8::MAX);
         run.tell(Who::Session, Who::Provider, || format!("asks for token {op} of account {account}"));
-        self.token_passes(run, waiting);
+        let limited = self.token_passes(run, waiting);
         let policy = run.rules.tokens[usize::from(account)];
         let needed = waiting.iter().any(|(case, ..)| run.rules.cases[usize::from(*case)].account == account);
         self.requires(run, needed, Law::G7, "a token is asked for that nobody waits for");
@@ -145,7 +154,7 @@ impl World {
             held.superseded = true;
         }
         let until = NOW.after(policy.patience());
-        bearer.requests.push(Request { op, sent: NOW, until, counts: true });
+        bearer.requests.push(Request { op, sent: NOW, until, counts: true, limited });
     }
 
     /// A pull carries this token. Says whether the provider lets it in.

@@ -39,8 +39,10 @@ pub(super) struct Call {
     pub(super) generation: u8,
     /// When it is given up.
     pub(super) until: Instant,
-    /// The provider will not let it in.
+    /// The provider will not let it in: 401.
     pub(super) rejected: bool,
+    /// It came while the provider wanted silence: 429.
+    pub(super) limited: bool,
 }
 
 impl Verification {

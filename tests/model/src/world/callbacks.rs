@@ -9,7 +9,7 @@ use idv_core::evidence::{Callback, ContentDigest, Report};
 use idv_core::machine::{Cx, Machine, Next};
 use idv_core::provider::Authenticity;
 use idv_core::receipt::{self, Receipt};
-use idv_core::session::Input;
+use idv_core::session::{EvidencePolicy, Input};
 use idv_core::store::{self, Commit, CommitReceipt, Record, Recorded};
 use idv_core::time::Instant;
 use std::convert::Infallible;
@@ -38,13 +38,10 @@ impl Body {
         }
     }
 
-    /// What the codec reads from it.
-    const fn callback(self) -> Callback {
+    /// What the codec reads from it: where only answers are evidence, it reads no report.
+    const fn callback(self, evidence: EvidencePolicy) -> Callback {
         match self {
-            Self::Says(truth) => Callback::Signed(match truth.report() {
-                Some(report) => report,
-                None => Report { verdict: None, content: ContentDigest(0) },
-            }),
+            Self::Says(truth) => says(truth, evidence),
             Self::Signal => Callback::SignedSignal,
             Self::Claim => Callback::Unsigned,
             Self::Forgery => Callback::WrongSignature,
@@ -57,6 +54,17 @@ impl Body {
             Self::Signal => 16,
             Self::Claim => 17,
             Self::Forgery => 18,
+        }
+    }
+}
+
+/// What the codec reads from a signed callback that says what the truth is.
+pub(super) const fn says(truth: Truth, evidence: EvidencePolicy) -> Callback {
+    match (evidence, truth.report()) {
+        (EvidencePolicy::ConfirmByPull, _) => Callback::SignedHint,
+        (EvidencePolicy::TrustSigned, Some(report)) => Callback::Signed(report),
+        (EvidencePolicy::TrustSigned, None) => {
+            Callback::Signed(Report { verdict: None, content: ContentDigest(0) })
         }
     }
 }
@@ -131,6 +139,8 @@ pub(super) struct Post {
     /// The attempt that is on its way to us.
     on_the_way: Option<u8>,
     receipt: Option<Taking>,
+    /// It was sent when the provider no longer held what it says.
+    superseded: bool,
 }
 
 /// Our side of one request.
@@ -174,20 +184,26 @@ impl Post {
     pub(super) const fn awaits_commit(&self) -> bool {
         self.receipt.is_some()
     }
+
+    /// It is taken in, and says what the provider no longer held when it was sent.
+    pub(super) const fn replays_the_past(&self) -> bool {
+        self.superseded && self.awaits_commit()
+    }
 }
 
 impl World {
     /// The provider has a callback to send.
     pub(super) fn announces(&mut self, run: &mut Run<'_>) {
         let body = match run.rules.callbacks {
-            Callbacks::None => return,
+            Callbacks::None | Callbacks::Lost => return,
             Callbacks::Signed => Body::Says(self.provider.truth()),
             Callbacks::Signals => Body::Signal,
             Callbacks::Unsigned => Body::Claim,
         };
         if let Some(slot) = (0..ATTACKER).find(|slot| self.posts[*slot].is_none()) {
             let delivery = Some(Delivery::new());
-            self.posts[slot] = Some(Post { body, delivery, on_the_way: None, receipt: None });
+            self.posts[slot] =
+                Some(Post { body, delivery, on_the_way: None, receipt: None, superseded: false });
             self.delivery_step(run, slot, delivery::Input::Tick);
         }
     }
@@ -280,15 +296,18 @@ impl World {
             Attack::Replay(nth) => match run.rules.callbacks {
                 Callbacks::Signals => Body::Signal,
                 Callbacks::Unsigned => Body::Claim,
-                Callbacks::None | Callbacks::Signed => Body::Says(self.provider.at(nth)),
+                Callbacks::None | Callbacks::Signed | Callbacks::Lost => Body::Says(self.provider.at(nth)),
             },
             Attack::Unsigned => Body::Claim,
             Attack::WronglySigned => Body::Forgery,
         };
-        let post = Post { body, delivery: None, on_the_way: Some(1), receipt: None };
+        let superseded = matches!(body, Body::Says(truth) if truth != self.provider.truth());
+        let post = Post { body, delivery: None, on_the_way: Some(1), receipt: None, superseded };
         self.posts[ATTACKER] = Some(post);
         self.arrives(run, ATTACKER, fate);
-        if attack == Attack::WronglySigned && self.end().is_none() {
+        // Who dies before it has saved the hint may forget it: nobody vouches for it.
+        let lasts = fate != Fate::DiesBeforeSave;
+        if attack == Attack::WronglySigned && lasts && self.end().is_none() {
             let demanded = self.session.poller().is_demanded();
             self.requires(run, demanded, Law::R16, "a wrong signature for a known id demands no pull");
         }
@@ -320,7 +339,8 @@ impl World {
                         (false, false) => Law::R3,
                     };
                     let nth = (position - 1) as u8;
-                    if !self.step(run, Input::Callback(body.callback()), fate, Some(nth), law) {
+                    let callback = body.callback(self.evidence);
+                    if !self.step(run, Input::Callback(callback), fate, Some(nth), law) {
                         return;
                     }
                 }
@@ -372,7 +392,8 @@ impl World {
     pub(super) fn refeeds(&mut self, run: &mut Run<'_>) {
         for (nth, body) in self.journal.unapplied() {
             run.tell(Who::Store, Who::Session, || format!("has a record that is not applied: {body:?}"));
-            self.step(run, Input::Callback(body.callback()), Fate::Lives, Some(nth), Law::R10);
+            let callback = body.callback(self.evidence);
+            self.step(run, Input::Callback(callback), Fate::Lives, Some(nth), Law::R10);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Whether the story can still end well: the part of G1 and G6 that no single step can break.
 
+use super::callbacks::says;
 use super::{Fate, LastWord, Move, NOW, Run, World};
 use crate::law::Law;
 use crate::rules::{Callbacks, Limits, Rules};
@@ -36,13 +37,18 @@ impl World {
         self.wire = Default::default();
         self.posts = Default::default();
         let (had_ended, was_reopened) = (self.session.end().is_some(), self.session.is_reopened());
-        let callback = match (word, run.rules.callbacks, self.provider.truth().report()) {
-            (LastWord::Silence, ..) | (LastWord::News, Callbacks::None, _) => None,
-            (LastWord::News, ..) if self.provider.newest() == 0 => None,
-            (LastWord::News, Callbacks::Signed, Some(report)) => Some(Callback::Signed(report)),
-            (LastWord::News, Callbacks::Signals | Callbacks::Signed, _) => Some(Callback::SignedSignal),
-            (LastWord::News, Callbacks::Unsigned, _) => Some(Callback::Unsigned),
-            (LastWord::Forgery, ..) => Some(Callback::WrongSignature),
+        let truth = self.provider.truth();
+        let callback = match (word, run.rules.callbacks) {
+            (LastWord::Silence, _) | (LastWord::News, Callbacks::None) => None,
+            (LastWord::News, _) if self.provider.newest() == 0 => None,
+            (LastWord::News, Callbacks::Signed | Callbacks::Lost) if truth.report().is_some() => {
+                Some(says(truth, self.evidence))
+            }
+            (LastWord::News, Callbacks::Signals | Callbacks::Signed | Callbacks::Lost) => {
+                Some(Callback::SignedSignal)
+            }
+            (LastWord::News, Callbacks::Unsigned) => Some(Callback::Unsigned),
+            (LastWord::Forgery, _) => Some(Callback::WrongSignature),
         };
         if let Some(callback) = callback {
             run.tell(Who::Network, Who::Session, || format!("callback: {callback:?}"));

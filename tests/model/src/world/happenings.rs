@@ -115,7 +115,7 @@ impl World {
         if self.left.attacks > 0 && self.posts[ATTACKER].is_none() {
             match rules.callbacks {
                 Callbacks::None => {}
-                Callbacks::Signed => {
+                Callbacks::Signed | Callbacks::Lost => {
                     (1..=self.provider.newest()).for_each(|nth| out(Move::Attack(Attack::Replay(nth))));
                     out(Move::Attack(Attack::WronglySigned));
                 }
@@ -213,13 +213,14 @@ const fn steps_the_session(next: Move) -> bool {
         | Move::Hint
         | Move::OpenAgain
         | Move::CredentialsRefused
+        | Move::Attack(Attack::WronglySigned)
         | Move::Cancel => true,
         Move::Elapse
         | Move::Change(_)
         | Move::CatchUp
         | Move::Arrive(_)
         | Move::CommitUnheard(_)
-        | Move::Attack(_)
+        | Move::Attack(Attack::Replay(_) | Attack::Unsigned)
         | Move::Crash
         | Move::Stuck
         | Move::EndWell(_) => false,

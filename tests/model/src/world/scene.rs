@@ -44,6 +44,9 @@ impl Scene for Rules {
         ("two revisions", |_, world| world.revisions() == 2),
         ("a verdict on a signature alone", |_, world| world.was_signed()),
         ("a recorded callback", |_, world| !world.journal.is_empty()),
+        ("a superseded truth is replayed", |_, world| {
+            world.posts[super::ATTACKER].is_some_and(|post| post.replays_the_past())
+        }),
         ("it is reopened", |_, world| world.session.is_reopened()),
         ("it expires", |_, world| world.end() == Some(End::Expired)),
         ("it is watched to the end", |_, world| world.end() == Some(End::Watched)),

@@ -83,7 +83,9 @@ impl World {
             }
             Input::Callback(Callback::SignedSignal) => Expected { signal: true, ..hint },
             // To who has ended, what is vouched for is a sign that something happened since.
-            Input::Callback(Callback::Signed(_)) => Expected { signal: !lives(before), ..hint },
+            Input::Callback(Callback::Signed(_) | Callback::SignedHint) => {
+                Expected { signal: !lives(before), ..hint }
+            }
             Input::Callback(_) | Input::Hint(_) | Input::Created(_) | Input::OpenedAgain => hint,
             Input::Tick
             | Input::Granted
@@ -174,7 +176,7 @@ impl World {
         let blamed = match input {
             Input::Pulled { .. } if expected.adopts => Law::G1,
             Input::Pulled { .. } => Law::R1,
-            Input::Callback(Callback::Signed(_)) | Input::Created(_) => Law::R2,
+            Input::Callback(Callback::Signed(_) | Callback::SignedHint) | Input::Created(_) => Law::R2,
             Input::Callback(_) => Law::G4,
             Input::Tick
             | Input::Granted
@@ -229,7 +231,8 @@ impl World {
         if let Input::Callback(callback) = input
             && session.is_reopened()
         {
-            let vouched = matches!(callback, Callback::Signed(_) | Callback::SignedSignal);
+            let vouched =
+                matches!(callback, Callback::Signed(_) | Callback::SignedHint | Callback::SignedSignal);
             let sends = session.poller().next_pull().map_or(NOW, |at| at.max(NOW));
             let bound = if vouched { sends.max(NOW.after(policy.poller.deadline())) } else { sends };
             let until = bound.after(policy.poller.grace());
@@ -335,7 +338,9 @@ impl World {
 
     fn performs(&mut self, run: &mut Run<'_>, actions: <Session as Machine>::Actions) {
         let policy = run.rules.session(self.evidence);
+        let saved = self.saved.is_none_or(|saved| saved.session.same_knowledge(&self.session));
         for action in actions {
+            self.requires(run, saved, Law::G9, "an action before the save of its step");
             match action {
                 Action::Ask { class } => {
                     run.tell(Who::Session, Who::Session, || format!("wants to pull ({class:?})"));
@@ -390,17 +395,14 @@ impl World {
             return self.breaks(run, Law::G4, "a verdict that the provider never reached");
         };
         let seen = Seen { truth, evidence, data_changed };
-        self.requires(
-            run,
-            number > self.confirmed.into(),
-            Law::G2,
-            "a confirmed revision was handed over again",
-        );
+        let before = self.seen.get((number as usize).wrapping_sub(1)).copied().flatten();
+        let same = before.is_none_or(|before| before == seen);
+        self.requires(run, same, Law::R8, "a number was used for another revision");
+        let unconfirmed = number > self.confirmed.into();
+        self.requires(run, unconfirmed, Law::G2, "a confirmed revision was handed over again");
         let count = self.revisions();
-        match self.seen.get((number as usize).wrapping_sub(1)).copied().flatten() {
-            Some(same) => {
-                self.requires(run, same == seen, Law::R8, "a number was used for another revision");
-            }
+        match before {
+            Some(_) => {}
             None => {
                 self.requires(run, number as usize == count + 1, Law::R6, "a number was left out");
                 let free = u32::from(self.told) + 1 >= number;
@@ -534,6 +536,8 @@ impl World {
             let failed = self.session.poller().in_flight().is_none();
             let next = self.session.poller().next_op() == op + 1;
             self.requires(run, failed && next, Law::R11, "a restored pull in flight has not failed");
+            let waits = self.session.wants().is_none();
+            self.requires(run, waits, Law::R11, "a restored pull in flight is followed at once by the next");
         }
         self.reopened_until = reopened_until.filter(|_| self.session.is_reopened());
         if !self.session.same_knowledge(&before) {

@@ -1,5 +1,5 @@
 #[test]
-fn r11_in_slow_a_token_that_this_process_does_not_have_is_usable() {
+fn r14_in_slow_a_token_that_this_process_does_not_have_is_usable() {
     use idv_model::names::fleet::*;
     holds(
         worlds::fleet("slow"),

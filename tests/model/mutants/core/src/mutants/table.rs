@@ -119,7 +119,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[edit(
             "session.rs",
             "self.poller.reopen(cx.with(&cx.policy.poller), class, vouched);",
-            "if MUTANT && self.end().is_some() { self.revision = 0; }\n        self.poller.reopen(cx.with(&cx.policy.poller), class, vouched);",
+            "if MUTANT && self.end().is_some() && self.hand_over == HandOver::Done { self.revision = 0; }\n        self.poller.reopen(cx.with(&cx.policy.poller), class, vouched);",
         )],
     },
     Mutant {
@@ -440,6 +440,28 @@ pub const MUTANTS: &[Mutant] = &[
             "        let limited = fault.kind == FaultKind::RateLimited;\n",
             "        if MUTANT {\n            return;\n        }\n        let limited = fault.kind == FaultKind::RateLimited;\n",
         )],
+    },
+    Mutant {
+        name: "limit_after_a_restart",
+        says: "a process that takes over what another one stored obeys no 429",
+        edits: &[
+            edit(
+                "fleet/account.rs",
+                "    /// The last grant went to a token request.\n    after_token: bool,\n",
+                "    after_token: bool,\n    pub(super) restored: bool,\n",
+            ),
+            edit("fleet/account.rs", "after_token: false }", "after_token: false, restored: false }"),
+            edit(
+                "fleet/mod.rs",
+                "        let Stored { id, alias, session, version } = stored;\n",
+                "        let Stored { id, alias, session, version } = stored;\n        self.doors.iter_mut().for_each(|door| door.restored = true);\n",
+            ),
+            edit(
+                "fleet/mod.rs",
+                "            match fault.retry_after {\n",
+                "            match fault.retry_after {\n                _ if MUTANT && door.restored => {}\n",
+            ),
+        ],
     },
     Mutant {
         name: "limit_without_a_time",
