@@ -143,6 +143,12 @@ impl Session {
         }
     }
 
+    /// Puts others in the place of the digests of contents, for a trace that is shown.
+    pub(crate) fn map_contents(&mut self, mut f: impl FnMut(ContentDigest) -> ContentDigest) {
+        self.latest_content = f(self.latest_content);
+        self.issued_content = f(self.issued_content);
+    }
+
     /// The latest revision, confirmed or not.
     #[must_use]
     pub const fn last_revision(&self) -> Option<(u32, Verdict, ContentDigest)> {

@@ -2,14 +2,15 @@
 //!
 //! A fleet is fed by calls. [`Input`] names each of them with its arguments, [`Replay::apply`] makes the call that it names, and an
 //! [`Entry`] is an input with all that came of it. Inputs hold times, entropy, outcomes and digests: no body, no token, no secret. They hold
-//! ids, which may be personal data; a fleet asks of an id only whether it equals another and whether it is empty, so [`Redaction`] can
-//! put others in their place, and the trace replays all the same.
+//! ids, which may be personal data, and digests of contents, which may be guessed where few contents are possible. A fleet asks of both
+//! only whether one equals another, and of an id whether it is empty, so [`Redaction`] can put others in their place, and the trace
+//! replays all the same.
 //!
 //! The text form is one JSON object a line: a [`Head`], then the entries in their order. [`Replay`] compares.
 
 use super::{AccountId, AccountPolicy, Action, At, DoorId, DoorPolicy, Fleet, FleetPolicy, Key, OpenError};
 use super::{Routed, Stored, Wake};
-use crate::evidence::{Callback, Fault, Outcome, Report};
+use crate::evidence::{Callback, ContentDigest, Fault, Outcome, Report};
 use crate::machine::Disposition;
 use crate::poller::Class;
 use crate::session::{self, Session};
@@ -237,6 +238,38 @@ impl<'a> Input<'a> {
         };
         ids.into_iter().flatten()
     }
+
+    /// Puts others in the place of the digests of contents in it.
+    fn map_contents(&mut self, mut f: impl FnMut(ContentDigest) -> ContentDigest) {
+        match self {
+            Self::Open { created: Some(report), .. }
+            | Self::Pulled { outcome: Outcome::Report(report), .. }
+            | Self::Heed { outcome: Outcome::Report(report), .. }
+            | Self::Callback { callback: Callback::Signed(report), .. } => report.content = f(report.content),
+            Self::Restore { stored, .. } | Self::Replace { stored, .. } => stored.session.map_contents(f),
+            Self::Open { created: None, .. }
+            | Self::Pulled { .. }
+            | Self::Heed { .. }
+            | Self::Callback { .. }
+            | Self::AddDoor { .. }
+            | Self::AddAccount { .. }
+            | Self::TokenReceived { .. }
+            | Self::TokenFailed { .. }
+            | Self::TokenRefused { .. }
+            | Self::CredentialsReplaced { .. }
+            | Self::HandedOver { .. }
+            | Self::DeadLettered { .. }
+            | Self::Hint { .. }
+            | Self::Cancel { .. }
+            | Self::ListeningHadAGap
+            | Self::Take { .. }
+            | Self::LearnAlias { .. }
+            | Self::Hold { .. }
+            | Self::Release { .. }
+            | Self::Forget { .. }
+            | Self::Run { .. } => {}
+        }
+    }
 }
 
 /// A call, and all that came of it.
@@ -251,6 +284,23 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Puts others in the place of the digests of contents in it.
+    fn map_contents(&mut self, mut f: impl FnMut(ContentDigest) -> ContentDigest) {
+        for action in &mut self.actions {
+            match action {
+                Action::Keep { content, .. } => *content = f(*content),
+                Action::HandOver { revision, .. } => revision.content = f(revision.content),
+                Action::Save { .. }
+                | Action::RequestToken { .. }
+                | Action::Pull { .. }
+                | Action::Ended { .. }
+                | Action::CredentialsRefused { .. }
+                | Action::Crowded { .. } => {}
+            }
+        }
+        self.input.map_contents(f);
+    }
+
     /// Reads one line back.
     ///
     /// # Errors

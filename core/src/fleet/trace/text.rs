@@ -1,6 +1,7 @@
-//! A trace as text, with its ids replaced.
+//! A trace as text, with its ids and its digests of contents replaced.
 
 use super::{Entry, Input, Output};
+use crate::evidence::ContentDigest;
 use crate::fleet::{FleetPolicy, Wake};
 use crate::time::Instant;
 use alloc::borrow::Cow;
@@ -71,7 +72,7 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// What becomes of ids where a trace is written down.
+/// What becomes of ids, and of digests of contents, where a trace is written down.
 pub struct Redaction(Option<Zeroizing<[u8; 32]>>);
 
 impl Redaction {
@@ -81,14 +82,14 @@ impl Redaction {
         Self(None)
     }
 
-    /// Each becomes a digest under this key. Equal ids stay equal and an empty one stays empty, which is all that a fleet asks of them. Draw
-    /// a key for each trace and keep it nowhere: without it nobody can try whether an id is in the trace.
+    /// Each becomes a digest under this key. Equal ones stay equal and an empty id stays empty, which is all that a fleet asks of them. Draw
+    /// a key for each trace and keep it nowhere: without it nobody can try whether an id, or a content, is in the trace.
     #[must_use]
     pub fn keyed_digests(key: [u8; 32]) -> Self {
         Self(Some(Zeroizing::new(key)))
     }
 
-    /// The same entry with the ids that may be shown.
+    /// The same entry with the ids and digests that may be shown.
     fn redacted<'a>(&self, mut entry: Entry<'a>) -> Entry<'a> {
         let Some(key) = &self.0 else { return entry };
         for id in entry.input.ids().filter(|id| !id.is_empty()) {
@@ -96,10 +97,20 @@ impl Redaction {
             // 128 bits: nobody meets two ids with the same.
             *id = Cow::Owned(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect());
         }
+        entry.map_contents(|content| {
+            // Where nothing was stated yet there is no content to be guessed.
+            if content == ContentDigest(0) {
+                return content;
+            }
+            // No id begins with this byte, as ids are text.
+            let digest = Sha256::new().chain_update(**key).chain_update([0xff]);
+            let digest: [u8; 32] = digest.chain_update(content.0.to_be_bytes()).finalize().into();
+            ContentDigest(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        });
         entry
     }
 
-    /// Whether ids are replaced.
+    /// Whether ids and digests are replaced.
     const fn replaces_ids(&self) -> bool {
         self.0.is_some()
     }
