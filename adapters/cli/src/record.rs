@@ -7,11 +7,13 @@ use std::path::PathBuf;
 /// Whether a trace is written, and where.
 #[derive(clap::Args)]
 pub(crate) struct Record {
-    /// Write what the machines are told and what they do to this file, as it happens, for `idv replay`. Ids are replaced by digests; no
-    /// body, token or secret is written.
+    /// Write what the machines are told and what they do to this new file, as it happens, for `idv replay`. Ids, and the digests of what
+    /// the provider stated, are replaced by digests under a key that nobody keeps; no body, token or secret is written. A file that holds
+    /// something already is left as it is, and refused.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Leave the ids in that file as they are, to find them again; they may be personal data.
+    /// Leave the ids in that file as they are, to find them again, and the digests of contents. Ids may be personal data, and what is as
+    /// short as a birth date can be guessed from its digest.
     #[arg(long, requires = "record")]
     record_ids: bool,
 }

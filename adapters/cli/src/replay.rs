@@ -8,8 +8,8 @@ use idv_core::fleet::trace::{Entry, Head, Output, Replay};
 use serde::Serialize;
 use serde_json::json;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
 
 /// Whom a trace may name.
 const PROVIDERS: [&str; 2] = ["shareid", "shufti"];
@@ -21,15 +21,16 @@ const LONGEST_LINE: u64 = 1 << 20;
 #[command(after_help = "\
 Every time, input and random bit of the trace is given to the machines of this build, and everything they do is compared with what they \
 did then. At the first difference it stops and says where, on what input, what was expected and what came instead. A line that a dying \
-process wrote in part is left out, with a warning.
+process wrote in part is left out, with a warning; empty lines at the end are left out.
 
 Exit codes: 0 identical, 1 something differs, 2 the file cannot be read.
 
 Examples:
   idv watch shufti REFERENCE --record trace.jsonl
-  idv replay trace.jsonl --timeline")]
+  idv replay trace.jsonl --timeline
+  zcat trace.jsonl.gz | idv replay -")]
 pub(crate) struct Arguments {
-    /// What `--record` of watch or listen wrote.
+    /// What `--record` of watch or listen wrote; `-` reads standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Draw what happened, for each verification: when, what came in, what was done.
@@ -51,18 +52,51 @@ struct Difference {
     actions: Vec<Action>,
 }
 
+impl Arguments {
+    /// What is read, as people call it.
+    fn name(&self) -> String {
+        if self.file.as_os_str() == "-" {
+            "standard input".to_owned()
+        } else {
+            output::printable(&self.file.display().to_string()).into_owned()
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Read>, Failure> {
+        if self.file.as_os_str() == "-" {
+            return Ok(Box::new(io::stdin()));
+        }
+        if self.file.is_dir() {
+            let name = self.name();
+            return Err(Failure::usage(format!("{name} is a directory: name the file that --record wrote")));
+        }
+        let opened = File::open(&self.file);
+        let file =
+            opened.map_err(|error| Failure::usage(format!("{} cannot be read: {error}", self.name())))?;
+        Ok(Box::new(file))
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let path = &arguments.file;
-    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
-    let mut lines = Lines { from: BufReader::new(File::open(path).map_err(unreadable)?), path, number: 0 };
+    let name = &arguments.name();
+    let mut lines = Lines { from: BufReader::new(arguments.open()?), name, number: 0 };
     let Some(line) = lines.next()? else {
-        return Err(lines.failure("the file is empty: a trace begins with its head"));
+        return Err(lines.failure("there is nothing: a trace begins with its head"));
     };
     let head = Head::read(&line.text).map_err(|problem| lines.failure(problem))?;
     let mut replay = Replay::new(&head, &PROVIDERS);
     let mut timeline = Timeline::default();
     let (mut entries, mut truncated, mut difference) = (0u64, false, None);
+    let mut empty = None;
     while let Some(line) = lines.next()? {
+        if line.text.trim().is_empty() {
+            empty.get_or_insert(lines.number);
+            continue;
+        }
+        if let Some(empty) = empty {
+            lines.number = empty;
+            return Err(lines.failure("an empty line among the entries: what stood here is missing"));
+        }
         let entry = match Entry::read(&line.text) {
             Ok(entry) => entry,
             Err(_) if !line.whole => {
@@ -84,8 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     if truncated {
         eprintln!(
-            "warning: {}:{}: the last line was not written to its end, and is left out",
-            output::printable(&path.display().to_string()),
+            "warning: {name}:{}: the last line was not written to its end, and is left out",
             lines.number
         );
     }
@@ -102,8 +135,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             "recorded_by": head.build(), "replayed_by": env!("CARGO_PKG_VERSION"),
         })),
         None => output::line(format_args!(
-            "{}: {entries} entries over {} replay identically; recorded by {}, replayed by {}",
-            path.display(),
+            "{name}: {entries} entries over {} replay identically; recorded by {}, replayed by {}",
             timeline::words(span),
             head.build(),
             env!("CARGO_PKG_VERSION"),
@@ -133,7 +165,7 @@ fn tell(arguments: &Arguments, head: &Head, difference: &Difference, entries: u6
     let when = since.map(|since| format!(", {} after the start", timeline::words(since))).unwrap_or_default();
     output::line(format_args!(
         "{}:{line} differs{when}; the {entries} entries before it are identical (recorded by {}, replayed by {})",
-        arguments.file.display(),
+        arguments.name(),
         head.build(),
         env!("CARGO_PKG_VERSION"),
     ));
@@ -166,7 +198,7 @@ fn text(value: &impl Serialize) -> String {
 /// The lines of a trace.
 struct Lines<'a, R> {
     from: R,
-    path: &'a Path,
+    name: &'a str,
     number: usize,
 }
 
@@ -198,6 +230,6 @@ impl<R: BufRead> Lines<'_, R> {
     }
 
     fn failure(&self, problem: impl std::fmt::Display) -> Failure {
-        Failure::usage(format!("{}:{}: {problem}", self.path.display(), self.number))
+        Failure::usage(format!("{}:{}: {problem}", self.name, self.number))
     }
 }

@@ -201,7 +201,8 @@ fn what_is_no_trace_of_this_version_is_refused_with_2_and_its_place() {
         (whole.replacen(r#""version":1"#, r#""version":2"#, 1), ":1: column 1: the trace is of version 2"),
         (whole.replacen("idv trace", "idv track", 1), ":1: column 1: this is not a trace"),
         ("{}\n".to_owned(), ":1: column 2: "),
-        (String::new(), "the file is empty"),
+        (String::new(), ":1: there is nothing"),
+        (with(3, ""), ":4: an empty line among the entries"),
         (with(3, "{\"input\":}"), ":4: column 10: expected value"),
         (with(3, r#"{"input":{"jump":{}},"output":"nothing","actions":[]}"#), "unknown variant `jump`"),
         (
@@ -223,6 +224,70 @@ fn what_is_no_trace_of_this_version_is_refused_with_2_and_its_place() {
     trace.write(b"\xff\n");
     trace.replay(&[]).exits(2).complains("invalid utf-8");
     Ran::of(bare(&["replay", "/nowhere/at/all"])).exits(2).complains("/nowhere/at/all cannot be read");
+    let folder = std::env::temp_dir();
+    let told = format!("{} is a directory: name the file that --record wrote", folder.display());
+    Ran::of(bare(&["replay", folder.to_str().unwrap()])).exits(2).complains(&told);
+}
+
+#[test]
+fn empty_lines_at_the_end_of_a_trace_are_no_entries_and_standard_input_is_read_like_a_file() {
+    let trace = Trace::new("empty-lines");
+    recorded(&trace, &[]);
+    let whole = trace.text();
+    trace.write(format!("{whole}\n \r\n\n"));
+    let told = trace.replay(&["--json"]).exits(0).objects();
+    assert_eq!(told[0]["entries"], object!(whole.lines().count() - 1));
+    assert_eq!(told[0]["truncated"], false);
+
+    let replay = |text: &str| {
+        trace.write(text);
+        let mut command = bare(&["replay", "-"]);
+        command.stdin(fs::File::open(&trace.0).unwrap());
+        Ran::of(command)
+    };
+    assert!(replay(&whole).exits(0).stdout.starts_with("standard input: "));
+    replay("").exits(2).complains("standard input:1: there is nothing");
+}
+
+/// What a trace shows of what the provider stated can be compared within it, and with nothing else.
+#[test]
+fn g10_the_digest_of_what_was_stated_is_another_in_every_trace() {
+    let contents = |test: &str, more: &[&str]| {
+        let trace = Trace::new(test);
+        recorded(&trace, more);
+        let text = trace.text();
+        let line = text.lines().find(|line| line.contains(r#""outcome":{"report""#)).unwrap();
+        let entry: Value = serde_json::from_str(line).unwrap();
+        let stated = entry["input"]["pulled"]["outcome"]["report"]["content"].clone();
+        assert_eq!(stated, entry["actions"][2]["hand_over"]["revision"]["content"]);
+        trace.replay(&[]).exits(0);
+        stated
+    };
+    let plain = ["plain-1", "plain-2"].map(|test| contents(test, &["--record-ids"]));
+    assert_eq!(plain[0], plain[1]);
+    let keyed = ["keyed-1", "keyed-2"].map(|test| contents(test, &[]));
+    assert!(keyed[0] != keyed[1] && !keyed.contains(&plain[0]), "{keyed:?} {plain:?}");
+}
+
+#[test]
+fn a_trace_that_is_there_is_not_overwritten() {
+    let trace = Trace::new("there");
+    recorded(&trace, &[]);
+    let evidence = trace.text();
+    let fake = Fake::shareid(|_| json(r#"{"flow_id":"fl-1","reasons":[]}"#));
+    let watch =
+        ["watch", "shareid", "authenticate", "fl-1", "--api-url", &fake.url, "--record", trace.path()];
+    let told = format!(
+        "--record {} cannot be written: there is something in it already: move it away",
+        trace.path()
+    );
+    Ran::of(idv(&watch)).exits(2).complains(&told);
+    assert_eq!(fake.seen("/fetch").len(), 0);
+    assert_eq!(trace.text(), evidence);
+    // One that is empty was prepared for it.
+    trace.write("");
+    Ran::of(idv(&watch)).exits(0);
+    trace.replay(&[]).exits(0);
 }
 
 #[test]
