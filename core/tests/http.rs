@@ -196,7 +196,8 @@ fn a_status_means_the_same_for_every_provider() {
     );
 }
 
-/// What the log is told of an answer: nothing of its body, of its head no more than a media type and a coding, and what to do.
+/// What the log is told of an answer: nothing of its body, of its head no more than which of the well-known media types and codings, and
+/// what to do. Fuzzing found a secret that stood in a media type.
 #[test]
 fn g10_an_answer_is_described_by_its_status_type_and_size_and_by_what_to_do() {
     let told = |status, fields: &[(&str, &str)]| {
@@ -228,25 +229,23 @@ fn g10_an_answer_is_described_by_its_status_type_and_size_and_by_what_to_do() {
         "status 403, text/html, 8 bytes; the network before the provider stopped the call: ask the provider to let this address through"
     );
 
-    let (longest, too_long) = (format!("text/{}", "x".repeat(59)), format!("text/{}", "x".repeat(60)));
     for (value, shown) in [
         ("application/json", "application/json"),
-        ("Text/HTML; charset=UTF-8", "Text/HTML"),
-        (&longest, &longest),
-        (&too_long, "no media type"),
-        ("json", "no media type"),
-        ("text/ html", "no media type"),
-        ("text/h\u{e9}", "no media type"),
+        ("Text/HTML; charset=UTF-8", "text/html"),
+        ("text/secret-key", "another media type"),
+        ("text/h\u{e9}", "another media type"),
+        ("json", "another media type"),
         ("", "no media type"),
+        (" ; charset=UTF-8", "no media type"),
     ] {
         assert_eq!(told(200, &[("content-type", value)]), format!("status 200, {shown}, 8 bytes"));
     }
     for (value, shown) in [
         ("gzip", ", compressed with gzip against our request"),
         ("x-gzip", ", compressed with x-gzip against our request"),
-        ("a-coding-of-16-c", ", compressed with a-coding-of-16-c against our request"),
-        ("a-coding-of-17-ch", ""),
-        ("gzip,br", ""),
+        ("GZIP", ", compressed with gzip against our request"),
+        ("secret-key", ", compressed with another coding against our request"),
+        ("gzip,br", ", compressed with another coding against our request"),
         ("identity", ""),
         ("Identity", ""),
         ("", ""),

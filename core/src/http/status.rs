@@ -42,18 +42,39 @@ fn is_from_the_edge(headers: Headers<'_>) -> bool {
     has("cf-mitigated") || (is_html && (has("cf-ray") || has("x-amz-cf-id")))
 }
 
-/// One line about an answer for the log, without any of its content: status, media type, size, and what to do where the status says it.
+/// The media types that servers and the proxies before them answer with.
+const MEDIA_TYPES: [&str; 9] = [
+    "application/json",
+    "application/octet-stream",
+    "application/pdf",
+    "application/problem+json",
+    "application/xml",
+    "text/html",
+    "text/javascript",
+    "text/plain",
+    "text/xml",
+];
+
+/// The registered content codings in use, and the older names of two of them.
+const CODINGS: [&str; 7] = ["br", "compress", "deflate", "gzip", "x-compress", "x-gzip", "zstd"];
+
+/// One line about an answer for the log, without any word of its sender: status, media type and coding if they are well-known ones, size,
+/// and what to do where the status says it. What is not known by name is not repeated, for it could be anything, a secret that was
+/// sent included.
 #[must_use]
 pub fn describe(answer: &Answer<'_>) -> String {
-    let field = |name| answer.headers.first(name).map(essence).and_then(|text| str::from_utf8(text).ok());
-    // These words come from the peer: shown only if they look like what they should be.
+    let field = |name| answer.headers.first(name).map(essence).filter(|value| !value.is_empty());
+    let known = |value: &[u8], names: &[&'static str]| {
+        names.iter().copied().find(|name| name.as_bytes().eq_ignore_ascii_case(value))
+    };
     let media_type = field("content-type")
-        .filter(|text| text.len() <= 64 && text.contains('/') && text.bytes().all(|b| b.is_ascii_graphic()))
-        .unwrap_or("no media type");
+        .map_or("no media type", |value| known(value, &MEDIA_TYPES).unwrap_or("another media type"));
     let coding = field("content-encoding")
-        .filter(|text| text.len() <= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
-        .filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("identity"))
-        .map_or_else(String::new, |text| format!(", compressed with {text} against our request"));
+        .filter(|value| !value.eq_ignore_ascii_case(b"identity"))
+        .map_or_else(String::new, |value| {
+            let name = known(value, &CODINGS).unwrap_or("another coding");
+            format!(", compressed with {name} against our request")
+        });
     let advice = match answer.status {
         300..=399 => "; redirects are never followed: check scheme, host and path of the API URL",
         401 => "; the credentials were refused",
