@@ -74,7 +74,8 @@ impl Door {
 
     /// The process that started after so many crashes is told to stay away.
     pub(super) fn close(&mut self, since: u64, until: u64, process: u64) {
-        let later = self.closed.map_or(0, |closed| closed.until);
+        // What another process was told before, this one knows as far as it is told again.
+        let later = self.closed.filter(|closed| closed.process == process).map_or(0, |closed| closed.until);
         self.closed = Some(Closed { since, until: until.max(later), process });
     }
 }
