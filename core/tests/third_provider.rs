@@ -479,3 +479,18 @@ fn g4_a_third_providers_forgery_is_refused_and_no_verdict() {
     world.pass(Span::mins(10));
     assert!(world.handed.is_empty() && store.is_empty());
 }
+
+/// A provider that is new here writes `read_callback` alone, and what is only a hint brings no report along (R2).
+#[test]
+fn r2_what_a_third_provider_signs_is_read_as_a_hint_with_all_else_as_it_is() {
+    for word in [contract::WORD, b"sesame"] {
+        let fields = [("x-third-word", word)];
+        let checked = Account.check_callback(Headers(&fields)).finish();
+        let whole = Account.read_callback(PASSED.as_bytes(), &checked);
+        let hint = Account.read_hint(PASSED.as_bytes(), &checked);
+        assert_eq!(matches!(whole.callback, Callback::Signed(_)), word == contract::WORD);
+        assert_eq!(hint.callback, whole.callback.hint());
+        assert_eq!((&hint.id, hint.id_member), (&whole.id, whole.id_member));
+        assert_eq!((&hint.event, hint.stated, hint.claims), (&whole.event, whole.stated, whole.claims));
+    }
+}

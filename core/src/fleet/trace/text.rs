@@ -105,7 +105,7 @@ impl Redaction {
             // No id begins with this byte, as ids are text.
             let digest = Sha256::new().chain_update(**key).chain_update([0xff]);
             let digest: [u8; 32] = digest.chain_update(content.0.to_be_bytes()).finalize().into();
-            ContentDigest(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+            ContentDigest(digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)))
         });
         entry
     }
